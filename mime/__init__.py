@@ -1,0 +1,3 @@
+"""MIME: meta-reinforcement learning that explores, in JAX."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,87 @@
+"""Advantages: a linear baseline refitted on every batch, and generalised advantage estimation."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from mime.sampling.episodes import Episodes
+from mime.statistics import standardise
+
+Steps = Float[Array, "trajectories steps"]
+RIDGE = 1e-5
+
+
+def advantages(episodes: Episodes, rewards: Steps, *, gamma: float, gae_lambda: float) -> Steps:
+    """Normalised advantages of one task's episodes.
+
+    Fits the baseline to the episodes' own returns. Gradients flow through `rewards`, never through the baseline.
+
+    Args:
+        episodes: Of one task, `[trajectories steps ...]`.
+        rewards: The rewards to use in place of the episodes' own.
+        gamma: Discount.
+        gae_lambda: Decay of the exponential average over n-step advantages.
+
+    Returns:
+        Advantages of zero mean and unit variance over the valid steps, 0 elsewhere.
+    """
+    rewards = jnp.where(episodes.valid, rewards, 0)
+    returns = discounted_sums(jax.lax.stop_gradient(rewards), gamma)
+    values = fitted_values(episodes.observations, returns, episodes.valid)
+    return standardise(
+        generalised_advantages(rewards, values, gamma=gamma, gae_lambda=gae_lambda), episodes.valid
+    )
+
+
+def discounted_sums(rewards: Steps, discount: float) -> Steps:
+    """sum_k discount^k r[t + k] for every step t."""
+
+    def accumulate(total, reward):
+        total = reward + discount * total
+        return total, total
+
+    return jax.lax.scan(accumulate, jnp.zeros(rewards.shape[0]), rewards.T, reverse=True)[1].T
+
+
+def generalised_advantages(rewards: Steps, values: Steps, *, gamma: float, gae_lambda: float) -> Steps:
+    """GAE(gamma, lambda) (Schulman et al. 2016, arXiv 1506.02438, equation 16); the value after the last step is 0.
+
+    Invalid steps must have zero rewards and values.
+    """
+    next_values = jnp.pad(values[:, 1:], ((0, 0), (0, 1)))
+    return discounted_sums(rewards + gamma * next_values - values, gamma * gae_lambda)
+
+
+def features(
+    observations: Float[Array, "trajectories steps observation"],
+) -> Float[Array, "trajectories steps features"]:
+    """[o, o², t, t², t³, 1] with t = step / 100 (Duan et al. 2016, arXiv 1604.06778, section 6)."""
+    trajectories, steps, _ = observations.shape
+    time = jnp.broadcast_to(jnp.arange(steps)[:, None] / 100, (trajectories, steps, 1))
+    return jnp.concatenate(
+        [observations, observations**2, time, time**2, time**3, jnp.ones_like(time)], axis=-1
+    )
+
+
+def fitted_values(
+    observations: Float[Array, "trajectories steps observation"],
+    returns: Steps,
+    valid: Bool[Array, "trajectories steps"],
+) -> Steps:
+    """The linear function of `features` that is nearest to `returns` on the valid steps, evaluated on them.
+
+    Ridge regression on features scaled to unit mean square, by the QR factors of the features stacked on the ridge:
+    this never squares their condition number, and has full rank whatever the features' rank.
+    """
+    inputs = jax.lax.stop_gradient(features(observations)) * valid[..., None]
+    targets = jax.lax.stop_gradient(returns) * valid
+    size = jnp.sqrt(jnp.mean(inputs**2, axis=(0, 1)))
+    inputs = inputs / jnp.where(size > 0, size, 1)
+    num_features = inputs.shape[-1]
+    q, r = jnp.linalg.qr(
+        jnp.concatenate([inputs.reshape(-1, num_features), math.sqrt(RIDGE) * jnp.eye(num_features)])
+    )
+    weights = jax.scipy.linalg.solve_triangular(r, q[: targets.size].T @ targets.ravel())
+    return inputs @ weights

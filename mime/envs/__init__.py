@@ -1,0 +1,1 @@
+"""Environments whose parameters are the task."""

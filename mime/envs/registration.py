@@ -1,0 +1,41 @@
+"""Names of environments, as they stand in configuration files."""
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from mime.envs.navigation import DenseNavigation, RingNavigation
+from mime.envs.task_environment import TaskEnvironment
+
+ENVIRONMENTS: dict[str, Callable[..., TaskEnvironment]] = {
+    "2DNavigation-v0": DenseNavigation,
+    "2DNavigationSparse-v0": RingNavigation,
+    "2DNavigationSparseLong-v0": partial(RingNavigation, horizon=300),
+}
+
+
+def make(env_name: str, env_kwargs: dict[str, Any]) -> TaskEnvironment:
+    """The environment of that name.
+
+    Args:
+        env_name: A key of `ENVIRONMENTS`.
+        env_kwargs: Keyword arguments of its constructor.
+
+    Raises:
+        ValueError: If the environment has no such argument, or refuses its value.
+    """
+    constructor = ENVIRONMENTS[env_name]
+    allowed = inspect.signature(constructor).parameters
+    for name, value in env_kwargs.items():
+        if name not in allowed:
+            raise ValueError(
+                f"{name} is not an argument of {env_name}; it has {', '.join(allowed) or 'none'}"
+            )
+        try:
+            TypeAdapter(allowed[name].annotation).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"{name}: {value!r}: {error.errors()[0]['msg']}") from None
+    return constructor(**env_kwargs)

@@ -1,0 +1,61 @@
+"""What the library asks of an environment written in JAX."""
+
+from typing import Any
+
+import gymnasium
+import jax
+from gymnasium.experimental.functional import FuncEnv
+from jaxtyping import Array, Bool, PRNGKeyArray
+
+
+class TaskEnvironment(FuncEnv):
+    """A Gymnasium functional environment whose `params` are the task.
+
+    Subclasses add to `FuncEnv` a horizon and two task distributions. All functions act on one state of one task and
+    are pure, so that the caller can `vmap` and `jit` them. A task is any pytree of arrays.
+
+    Attributes:
+        horizon: Steps of an episode.
+    """
+
+    observation_space: gymnasium.spaces.Box
+    action_space: gymnasium.Space
+    horizon: int
+
+    def sample_tasks(self, key: PRNGKeyArray, num_tasks: int) -> Any:
+        """A batch of training tasks: the task pytree with a leading `tasks` axis.
+
+        Environments with a fixed set of training tasks may return fewer than `num_tasks`, but always the same number.
+        """
+        raise NotImplementedError
+
+    def test_tasks(self) -> Any:
+        """The held-out tasks, with a leading `tasks` axis."""
+        raise NotImplementedError
+
+    def success(self, state: Any, task: Any) -> Bool[Array, ""]:
+        """Whether a step that ended in `state` solved the task."""
+        raise NotImplementedError
+
+    def terminal(self, state: Any, rng: PRNGKeyArray, params: Any = None) -> Bool[Array, ""]:
+        """Never: an episode lasts `horizon` steps."""
+        return jax.numpy.zeros((), bool)
+
+    def transition_info(
+        self, state: Any, action: Array, next_state: Any, params: Any = None
+    ) -> dict[str, Array]:
+        """`{"success": ...}` of the step."""
+        return {"success": self.success(next_state, params)}
+
+
+def count_tasks(tasks: Any) -> int:
+    """The length of the leading `tasks` axis."""
+    return jax.tree.leaves(tasks)[0].shape[0]
+
+
+def repeat_evenly(key: PRNGKeyArray, tasks: Any, num_tasks: int) -> Any:
+    """`num_tasks` of a finite set of tasks, each occurring equally often or once more, in random order."""
+    available = count_tasks(tasks)
+    order = jax.random.permutation(key, available)
+    chosen = order[jax.numpy.arange(num_tasks) % available]
+    return jax.tree.map(lambda leaf: leaf[chosen], tasks)

@@ -1,0 +1,1 @@
+"""Collecting episodes: from compiled environments, from worker processes."""

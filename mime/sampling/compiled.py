@@ -1,0 +1,56 @@
+"""Sampling from environments written in JAX: all tasks and trajectories in one scan over the steps."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.policies import Policy
+from mime.sampling.episodes import Episodes
+
+
+@dataclass(frozen=True)
+class CompiledSampler:
+    """A `Sampler` that is itself a JAX program.
+
+    Attributes:
+        environment: The environment; its `horizon` is the number of steps.
+        num_trajectories: Trajectories per task.
+    """
+
+    environment: TaskEnvironment
+    num_trajectories: int
+    compiled: ClassVar[bool] = True
+
+    def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
+        """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
+        keys = jax.random.split(key, (count_tasks(tasks), self.num_trajectories))
+        over_trajectories = jax.vmap(rollout, in_axes=(None, None, None, 0))
+        return jax.vmap(over_trajectories, in_axes=(None, 0, 0, 0))(self.environment, policies, tasks, keys)
+
+
+def rollout(environment: TaskEnvironment, policy: Policy, task: Any, key: PRNGKeyArray) -> Episodes:
+    """One trajectory of one task: `Episodes` with the `steps` axis alone."""
+    initial_key, steps_key = jax.random.split(key)
+
+    def step(carry, step_key):
+        state, alive = carry
+        action_key, environment_key = jax.random.split(step_key)
+        observation = environment.observation(state, environment_key, task)
+        action = policy(observation).sample(key=action_key)
+        next_state = environment.transition(state, action, environment_key, task)
+        transition = Episodes(
+            observations=observation,
+            actions=action,
+            rewards=environment.reward(state, action, next_state, environment_key, task),
+            next_observations=environment.observation(next_state, environment_key, task),
+            success=environment.success(next_state, task),
+            valid=alive,
+        )
+        return (next_state, alive & ~environment.terminal(next_state, environment_key, task)), transition
+
+    start = environment.initial(initial_key, task), jnp.ones((), bool)
+    return jax.lax.scan(step, start, jax.random.split(steps_key, environment.horizon))[1]

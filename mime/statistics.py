@@ -1,0 +1,24 @@
+"""Means and standardisation over the valid entries of an array."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+# Relative spread below which float32 numbers count as constant: their mean is itself only this exact.
+CONSTANT = 1e-5
+
+
+def masked_mean(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) -> Float[Array, ""]:
+    """Mean over the valid entries; 0 if there are none."""
+    return jnp.sum(jnp.where(valid, values, 0)) / jnp.maximum(jnp.sum(valid), 1)
+
+
+def standardise(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Shift and scale the valid entries to zero mean and unit variance; invalid entries become 0.
+
+    Constant values become zeros, where a division by their vanishing standard deviation would amplify rounding errors.
+    """
+    mean = masked_mean(values, valid)
+    centred = jnp.where(valid, values - mean, 0)
+    variance = masked_mean(centred**2, valid)
+    varies = variance > (CONSTANT * mean) ** 2
+    return jnp.where(varies, centred / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
