@@ -20,5 +20,6 @@ def standardise(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) ->
     mean = masked_mean(values, valid)
     centred = jnp.where(valid, values - mean, 0)
     variance = masked_mean(centred**2, valid)
-    varies = variance > (CONSTANT * mean) ** 2
-    return jnp.where(varies, centred / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
+    # Written so that NaN is neither constant nor hidden.
+    constant = variance <= (CONSTANT * mean) ** 2
+    return jnp.where(constant, 0, centred / jnp.sqrt(jnp.where(constant, 1, variance)))

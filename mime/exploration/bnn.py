@@ -1,0 +1,143 @@
+"""A Bayesian neural network with factorised Gaussian weights."""
+
+import math
+from collections.abc import Sequence
+from typing import Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+LIKELIHOOD_STD = 0.1
+MONTE_CARLO_SAMPLES = 3
+
+
+class Layer(eqx.Module):
+    """One number for each weight and bias of a linear layer."""
+
+    weight: Float[Array, "out in"]
+    bias: Float[Array, "out"]
+
+
+class BayesianNetwork(eqx.Module):
+    """Tanh network whose weights are independent normal variables.
+
+    The posterior of a weight is N(mean, softplus(rho)²), its prior N(0, prior_sd²). Means start at N(0, 1), standard
+    deviations at the prior's.
+
+    Args:
+        in_size: Numbers in an input.
+        out_size: Numbers in an output.
+        hidden_sizes: Width of each hidden layer.
+        prior_sd: Standard deviation of the prior.
+        key: For the initial means.
+    """
+
+    mean: tuple[Layer, ...]
+    rho: tuple[Layer, ...]
+    prior_sd: float = eqx.field(static=True)
+
+    def __init__(
+        self, in_size: int, out_size: int, *, hidden_sizes: Sequence[int], prior_sd: float, key: PRNGKeyArray
+    ):
+        sizes = [in_size, *hidden_sizes, out_size]
+        keys = jax.random.split(key, len(sizes) - 1)
+        self.mean = tuple(
+            Layer(weight=samples[:, :-1], bias=samples[:, -1])
+            for samples in (jax.random.normal(k, (o, i + 1)) for k, i, o in zip(keys, sizes[:-1], sizes[1:]))
+        )
+        self.rho = jax.tree.map(lambda mean: jnp.full_like(mean, inverse_softplus(prior_sd)), self.mean)
+        self.prior_sd = prior_sd
+
+    def __call__(self, inputs: Float[Array, "in"], *, key: PRNGKeyArray) -> Float[Array, "out"]:
+        """The output for one example under one draw of the weights.
+
+        Draws pre-activations in place of weights (Kingma et al. 2015, arXiv 1506.02557, equation 6): the same
+        distribution for a single example, at the cost of two matrix products.
+        """
+        for depth, (mean, std, layer_key) in enumerate(zip(self.mean, self.std, jax.random.split(key, len(self.mean)))):
+            hidden = inputs if depth == 0 else jnp.tanh(inputs)
+            centre = mean.weight @ hidden + mean.bias
+            variance = std.weight**2 @ hidden**2 + std.bias**2
+            inputs = centre + jnp.sqrt(variance) * jax.random.normal(layer_key, centre.shape)
+        return inputs
+
+    @property
+    def std(self) -> tuple[Layer, ...]:
+        """Standard deviations of the posterior."""
+        return jax.tree.map(jax.nn.softplus, self.rho)
+
+    def predict(self, inputs: Float[Array, "in"]) -> Float[Array, "out"]:
+        """The output for one example with every weight at its mean."""
+        for depth, mean in enumerate(self.mean):
+            hidden = inputs if depth == 0 else jnp.tanh(inputs)
+            inputs = mean.weight @ hidden + mean.bias
+        return inputs
+
+    def divergence_from_prior(self) -> Float[Array, ""]:
+        """KL(posterior || prior) over all weights, in nats."""
+        return _sum_of_leaves(lambda mean, std: normal_kl(mean, std, self.prior_sd), self.mean, self.std)
+
+    def divergence_after(self, step: Self) -> Float[Array, ""]:
+        """KL(posterior after the parameters moved by `step` || posterior), in nats.
+
+        Takes the step itself, not the network at its end: the difference of two nearby parameters has few digits left
+        in float32.
+        """
+        moved = jax.tree.map(lambda rho, change: jax.nn.softplus(rho + change), self.rho, step.rho)
+        return _sum_of_leaves(normal_kl, step.mean, moved, self.std)
+
+
+def normal_kl(mean_difference: Array, std: Array, other_std: Array | float) -> Array:
+    """KL(N(m, std²) || N(m', other_std²)) with mean_difference = m - m', elementwise, in nats."""
+    log_ratio = jnp.log(std / other_std)
+    return 0.5 * jnp.expm1(2 * log_ratio) - log_ratio + 0.5 * (mean_difference / other_std) ** 2
+
+
+def negative_log_likelihood(
+    network: BayesianNetwork, inputs: Float[Array, "in"], target: Float[Array, "out"], *, key: PRNGKeyArray
+) -> Float[Array, ""]:
+    """-E log N(target; output, 0.1²) for one example, over independent draws of the weights."""
+    keys = jax.random.split(key, MONTE_CARLO_SAMPLES)
+    outputs = jax.vmap(lambda k: network(inputs, key=k))(keys)
+    standardised = (target - outputs) / LIKELIHOOD_STD
+    normaliser = target.size * math.log(LIKELIHOOD_STD * math.sqrt(2 * math.pi))
+    return jnp.mean(jnp.sum(0.5 * standardised**2, axis=-1)) + normaliser
+
+
+def loss(
+    network: BayesianNetwork,
+    inputs: Float[Array, "examples in"],
+    targets: Float[Array, "examples out"],
+    valid: Bool[Array, "examples"],
+    *,
+    kl_scale: float,
+    key: PRNGKeyArray,
+) -> Float[Array, ""]:
+    """Negative evidence lower bound per example: KL(posterior || prior) / N - E log p(target | input).
+
+    Args:
+        network: The network.
+        inputs: One example a row.
+        targets: What it should have predicted.
+        valid: Which examples count; N is their number.
+        kl_scale: Factor of the divergence.
+        key: For the draws of the weights, independent for every example.
+
+    References:
+        Blundell et al. 2015, arXiv 1505.05424, equation 3.
+    """
+    keys = jax.random.split(key, inputs.shape[0])
+    losses = jax.vmap(lambda x, y, k: negative_log_likelihood(network, x, y, key=k))(inputs, targets, keys)
+    count = jnp.maximum(jnp.sum(valid), 1)
+    return kl_scale * network.divergence_from_prior() / count + jnp.sum(jnp.where(valid, losses, 0)) / count
+
+
+def inverse_softplus(value: float) -> float:
+    """The number whose softplus is `value`."""
+    return value + math.log(-math.expm1(-value))
+
+
+def _sum_of_leaves(function, *trees) -> Float[Array, ""]:
+    return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(jax.tree.map(function, *trees)))

@@ -1,0 +1,262 @@
+"""Information gain: how much a transition teaches a Bayesian model of the environment's dynamics.
+
+References:
+    Houthooft et al. 2016, VIME: Variational Information Maximizing Exploration, arXiv 1605.09674.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import equinox as eqx
+import gymnasium
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from mime.exploration import bnn
+from mime.exploration.bnn import BayesianNetwork
+from mime.exploration.bonus import Metrics
+from mime.exploration.spaces import Statistics
+from mime.sampling.episodes import Episodes
+from mime.statistics import masked_mean
+
+CLOSED_FORM_STEP = 0.01
+LARGEST_GAIN = 1000.0
+FIRST_ITERATION_UPDATES = 50
+
+
+class DynamicsState(eqx.Module):
+    """Bayesian model of p(next observation | observation, action), its optimiser, and the statistics of its spaces."""
+
+    network: BayesianNetwork
+    optimiser: optax.OptState
+    observation_statistics: Statistics
+    action_statistics: Statistics
+
+
+@dataclass(frozen=True, eq=False)
+class InformationGain:
+    """The bonus of VIME and MIME: KL between the model's posterior after and before learning from a transition.
+
+    Attributes:
+        observation_size: Numbers in an observation.
+        action_space: Box, or Discrete, whose actions the model sees one-hot.
+        num_tasks: Tasks per meta-iteration; the outer rate grows with its square.
+        warm_up: Iterations whose statistics normalise the spaces, if they are normalised at all.
+        normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form: See the keys of
+            `mime.config.Experiment`.
+    """
+
+    observation_size: int
+    action_space: gymnasium.Space
+    num_tasks: int
+    warm_up: int
+    normalize_spaces: bool
+    hidden_sizes: Sequence[int]
+    prior_sd: float
+    kl_scale: float
+    rate: float
+    outer_rate: float
+    first_order: bool
+    closed_form: bool
+
+    @property
+    def action_size(self) -> int:
+        """Numbers the model sees of an action."""
+        if isinstance(self.action_space, gymnasium.spaces.Discrete):
+            return int(self.action_space.n)
+        return self.action_space.shape[0]
+
+    @property
+    def optimiser(self) -> optax.GradientTransformation:
+        """Of the outer updates."""
+        return optax.adam(self.outer_rate * self.num_tasks**2)
+
+    def init(self, *, key: PRNGKeyArray) -> DynamicsState:
+        """An untrained model."""
+        network = BayesianNetwork(
+            self.observation_size + self.action_size,
+            self.observation_size,
+            hidden_sizes=self.hidden_sizes,
+            prior_sd=self.prior_sd,
+            key=key,
+        )
+        return DynamicsState(
+            network=network,
+            optimiser=self.optimiser.init(network),
+            observation_statistics=Statistics.empty(self.observation_size),
+            action_statistics=Statistics.empty(self.action_size),
+        )
+
+    def rewards(
+        self, state: DynamicsState, episodes: Episodes, *, key: PRNGKeyArray
+    ) -> Float[Array, "trajectories steps"]:
+        """Information gain of every transition, in nats, clipped to [0, 1000]."""
+        inputs, targets = self._examples(state, episodes)
+        keys = jax.random.split(key, episodes.rewards.shape)
+        gain = closed_form_gain if self.closed_form else lambda *args: adam_gain(*args, rate=self.rate)
+        gains = jax.vmap(gain, in_axes=(None, 0, 0, 0))(state.network, inputs, targets, keys)
+        return jnp.clip(gains, 0, LARGEST_GAIN)
+
+    def adapt(self, state: DynamicsState, episodes: Episodes, *, key: PRNGKeyArray) -> DynamicsState:
+        """The model after one gradient step on a task's episodes."""
+        network = self._adapted(state.network, *self._flat_examples(state, episodes), key)
+        return eqx.tree_at(lambda s: s.network, state, network)
+
+    def update(
+        self,
+        state: DynamicsState,
+        inner: Sequence[Episodes],
+        after: Episodes,
+        *,
+        iteration: Int[Array, ""],
+        key: PRNGKeyArray,
+    ) -> tuple[DynamicsState, Metrics]:
+        """Outer Adam updates on the loss of the model adapted to each task, on that task's later episodes.
+
+        Fifty updates in the first meta-iteration, one in each later one.
+        """
+        inner_examples = [jax.vmap(self._flat_examples, in_axes=(None, 0))(state, episodes) for episodes in inner]
+        after_examples = jax.vmap(self._flat_examples, in_axes=(None, 0))(state, after)
+
+        def adapted(network, task_inner, key):
+            for examples, step_key in zip(task_inner, jax.random.split(key, len(task_inner))):
+                network = self._adapted(network, *examples, step_key)
+            return network
+
+        def task_loss(network, task_inner, task_after, key):
+            adapt_key, loss_key = jax.random.split(key)
+            network = adapted(network, task_inner, adapt_key)
+            return bnn.loss(network, *task_after, kl_scale=self.kl_scale, key=loss_key)
+
+        def outer_loss(network, key):
+            keys = jax.random.split(key, after.rewards.shape[0])
+            return jnp.mean(jax.vmap(task_loss, in_axes=(None, 0, 0, 0))(network, inner_examples, after_examples, keys))
+
+        def outer_update(index, carry):
+            network, optimiser = carry
+            gradient = jax.grad(outer_loss)(network, jax.random.fold_in(key, index))
+            changes, optimiser = self.optimiser.update(gradient, optimiser)
+            return eqx.apply_updates(network, changes), optimiser
+
+        def mean_squared_error(network):
+            keys = jax.random.split(key, after.rewards.shape[0])
+            networks = jax.vmap(adapted, in_axes=(None, 0, 0))(network, inner_examples, keys)
+            return jnp.mean(jax.vmap(squared_error)(networks, *after_examples))
+
+        updates = jnp.where(iteration == 0, FIRST_ITERATION_UPDATES, 1)
+        network, optimiser = jax.lax.fori_loop(0, updates, outer_update, (state.network, state.optimiser))
+        metrics = {
+            "Dynamics/OldMSELoss": mean_squared_error(state.network),
+            "Dynamics/NewMSELoss": mean_squared_error(network),
+        }
+        state = DynamicsState(network, optimiser, state.observation_statistics, state.action_statistics)
+        return self._with_statistics(state, [*inner, after], iteration), metrics
+
+    def tensors(self, state: DynamicsState) -> dict[str, Array]:
+        """Posterior means (`layer1.weight_mu`, ...) and rhos, with standard deviation softplus(rho)."""
+        named = {}
+        for symbol, layers in (("mu", state.network.mean), ("rho", state.network.rho)):
+            for number, layer in enumerate(layers, start=1):
+                named[f"layer{number}.weight_{symbol}"] = layer.weight
+                named[f"layer{number}.bias_{symbol}"] = layer.bias
+        return named
+
+    def _adapted(self, network: BayesianNetwork, inputs, targets, valid, key: PRNGKeyArray) -> BayesianNetwork:
+        gradient = jax.grad(bnn.loss)(network, inputs, targets, valid, kl_scale=self.kl_scale, key=key)
+        if self.first_order:
+            gradient = jax.lax.stop_gradient(gradient)
+        return jax.tree.map(lambda parameter, slope: parameter - self.rate * slope, network, gradient)
+
+    def _examples(self, state: DynamicsState, episodes: Episodes) -> tuple[Array, Array]:
+        actions = episodes.actions
+        if isinstance(self.action_space, gymnasium.spaces.Discrete):
+            actions = jax.nn.one_hot(actions, self.action_size)
+        inputs = jnp.concatenate(
+            [
+                state.observation_statistics.standardise(episodes.observations),
+                state.action_statistics.standardise(actions),
+            ],
+            axis=-1,
+        )
+        return inputs, state.observation_statistics.standardise(episodes.next_observations)
+
+    def _flat_examples(self, state: DynamicsState, episodes: Episodes) -> tuple[Array, Array, Bool[Array, "examples"]]:
+        inputs, targets = self._examples(state, episodes)
+        return inputs.reshape(-1, inputs.shape[-1]), targets.reshape(-1, targets.shape[-1]), episodes.valid.reshape(-1)
+
+    def _with_statistics(
+        self, state: DynamicsState, batches: Sequence[Episodes], iteration: Int[Array, ""]
+    ) -> DynamicsState:
+        if not self.normalize_spaces:
+            return state
+        observations, actions = state.observation_statistics, state.action_statistics
+        for episodes in batches:
+            valid = episodes.valid & (iteration < self.warm_up)
+            observations = observations.including(episodes.observations, valid)
+            if not isinstance(self.action_space, gymnasium.spaces.Discrete):
+                actions = actions.including(episodes.actions, valid)
+        return DynamicsState(state.network, state.optimiser, observations, actions)
+
+
+def adam_gain(
+    network: BayesianNetwork,
+    inputs: Float[Array, "steps in"],
+    targets: Float[Array, "steps out"],
+    keys: PRNGKeyArray,
+    *,
+    rate: float,
+) -> Float[Array, "steps"]:
+    """KL of the posterior after one Adam step on each transition of a trajectory from the posterior before it.
+
+    Each step starts from the same posterior; only Adam's moments run along the trajectory.
+    """
+    optimiser = optax.adam(rate)
+
+    def gain(moments, gradient):
+        step, moments = optimiser.update(gradient, moments)
+        return moments, network.divergence_after(step)
+
+    gradients = likelihood_gradients(network, inputs, targets, keys)
+    return jax.lax.scan(gain, optimiser.init(network), gradients)[1]
+
+
+def closed_form_gain(
+    network: BayesianNetwork, inputs: Float[Array, "steps in"], targets: Float[Array, "steps out"], keys: PRNGKeyArray
+) -> Float[Array, "steps"]:
+    """step² / 2 * gradient^T H^-1 gradient, the KL of a natural-gradient step to second order (VIME, eq. 16-17).
+
+    H is the Hessian of the KL at the posterior: 1 / std² for a mean and 2 (d std / d rho)² / std² for a rho.
+    """
+    gradients = likelihood_gradients(network, inputs, targets, keys)
+
+    def mean_term(slope, std):
+        return (slope * std) ** 2
+
+    def rho_term(slope, std, rho):
+        return (slope * std / jax.nn.sigmoid(rho)) ** 2 / 2
+
+    terms = [
+        jax.tree.map(mean_term, gradients.mean, network.std),
+        jax.tree.map(rho_term, gradients.rho, network.std, network.rho),
+    ]
+    total = sum(jnp.sum(leaf, axis=range(1, leaf.ndim)) for leaf in jax.tree.leaves(terms))
+    return 0.5 * CLOSED_FORM_STEP**2 * total
+
+
+def likelihood_gradients(
+    network: BayesianNetwork, inputs: Float[Array, "steps in"], targets: Float[Array, "steps out"], keys: PRNGKeyArray
+) -> BayesianNetwork:
+    """Gradient of each transition's negative log-likelihood: the network's structure with a leading `steps` axis."""
+
+    def gradient(x, y, key):
+        return jax.grad(lambda net: bnn.negative_log_likelihood(net, x, y, key=key))(network)
+
+    return jax.vmap(gradient)(inputs, targets, keys)
+
+
+def squared_error(network: BayesianNetwork, inputs: Array, targets: Array, valid: Array) -> Float[Array, ""]:
+    """Mean squared error per coordinate of the mean prediction."""
+    errors = jnp.mean((jax.vmap(network.predict)(inputs) - targets) ** 2, axis=-1)
+    return masked_mean(errors, valid)

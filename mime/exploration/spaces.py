@@ -1,0 +1,42 @@
+"""Running statistics of observations and actions, to standardise what a dynamics model sees."""
+
+from typing import Self
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+
+class Statistics(eqx.Module):
+    """Mean and spread of all vectors seen so far; the identity transformation before the first."""
+
+    count: Float[Array, ""]
+    mean: Float[Array, "features"]
+    sum_of_squares: Float[Array, "features"]
+    """Squared deviations from the mean, summed."""
+
+    @classmethod
+    def empty(cls, size: int) -> Self:
+        """Statistics of no vectors of `size` numbers."""
+        return cls(count=jnp.zeros(()), mean=jnp.zeros(size), sum_of_squares=jnp.zeros(size))
+
+    def including(self, vectors: Float[Array, "*batch features"], valid: Bool[Array, "*batch"]) -> Self:
+        """Statistics after the valid vectors, by the parallel update of Chan et al. (1983)."""
+        weights = valid.reshape(-1, 1)
+        vectors = vectors.reshape(-1, vectors.shape[-1])
+        count = jnp.sum(weights)
+        mean = jnp.sum(vectors * weights, axis=0) / jnp.maximum(count, 1)
+        total = self.count + count
+        difference = mean - self.mean
+        return Statistics(
+            count=total,
+            mean=self.mean + difference * count / jnp.maximum(total, 1),
+            sum_of_squares=self.sum_of_squares
+            + jnp.sum((vectors - mean) ** 2 * weights, axis=0)
+            + difference**2 * self.count * count / jnp.maximum(total, 1),
+        )
+
+    def standardise(self, vectors: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
+        """Subtract the mean and divide by the standard deviation; constant features are only shifted."""
+        variance = self.sum_of_squares / jnp.maximum(self.count, 1)
+        return (vectors - self.mean) / jnp.sqrt(jnp.where(variance > 0, variance, 1))

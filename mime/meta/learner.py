@@ -1,0 +1,287 @@
+"""One meta-iteration, for every method: explore, adapt, explore again, and improve what was adapted from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from mime.baseline import advantages
+from mime.config import Experiment
+from mime.envs.task_environment import count_tasks
+from mime.exploration import eta as learned_eta
+from mime.exploration.bonus import Bonus
+from mime.meta import objectives, trpo
+from mime.meta.adaptation import adapt, distributions, share
+from mime.meta.objectives import Outcome
+from mime.policies import Policy
+from mime.sampling.episodes import Episodes, Sampler
+from mime.statistics import standardise
+
+Metrics = dict[str, Array]
+Steps = Float[Array, "*tasks trajectories steps"]
+
+
+class LearnerState(eqx.Module):
+    """Everything that training changes.
+
+    Attributes:
+        policy: The shared parameters theta.
+        bonus: State of the intrinsic reward; None without one.
+        eta: Logit of the intrinsic reward's weight.
+        iteration: Meta-iterations done.
+    """
+
+    policy: Policy
+    bonus: Any
+    eta: Float[Array, ""]
+    iteration: Int[Array, ""]
+
+
+class Agent(eqx.Module):
+    """What adapts to a task: the policy, and the model behind its intrinsic reward."""
+
+    policy: Policy
+    bonus: Any
+
+
+class Experience(eqx.Module):
+    """Episodes, and the rewards that learning sees in them.
+
+    Attributes:
+        episodes: What happened.
+        extrinsic: Rewards standardised over each task's batch, with the method's noise.
+        intrinsic: Bonus in its own units; zeros without one.
+    """
+
+    episodes: Episodes
+    extrinsic: Steps
+    intrinsic: Steps
+
+
+class Trial(NamedTuple):
+    """All that a batch of tasks went through: experience before each inner step, and after the last one."""
+
+    inner: list[Experience]
+    after: Experience
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """MAML, E-MAML and their explorations: the configuration chooses the reward and the outer objective.
+
+    Attributes:
+        experiment: The configuration.
+        sampler: Collects episodes.
+        bonus: The intrinsic reward, if any.
+    """
+
+    experiment: Experiment
+    sampler: Sampler
+    bonus: Bonus | None
+
+    def init(self, policy: Policy, *, key: PRNGKeyArray) -> LearnerState:
+        """The state before training."""
+        logit = self.experiment.adaptable_eta if self.experiment.adapt_eta else self.experiment.eta
+        return LearnerState(
+            policy=policy,
+            bonus=None if self.bonus is None else self.bonus.init(key=key),
+            eta=jnp.asarray(logit, jnp.float32),
+            iteration=jnp.zeros((), int),
+        )
+
+    def iterate(self, state: LearnerState, tasks: Any, key: PRNGKeyArray) -> tuple[LearnerState, Metrics, Trial]:
+        """One meta-iteration.
+
+        Args:
+            state: Before it.
+            tasks: A batch of tasks, with a leading `tasks` axis.
+            key: For everything random in this iteration.
+
+        Returns:
+            The state after it, metrics to record, and what happened.
+        """
+        trial_key, improve_key = jax.random.split(key)
+        trial = self.attempt(state, tasks, trial_key, num_steps=self.experiment.num_steps)
+        new_state, metrics = self.improve(state, trial, improve_key)
+        return new_state, self.summary(trial, state.eta) | metrics, trial
+
+    def attempt(self, state: LearnerState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
+        """Adapt to each task for `num_steps` inner steps, each on fresh episodes, and act once more."""
+        agents = share(Agent(state.policy, state.bonus), count_tasks(tasks))
+        inner = []
+        for step_key in jax.random.split(key, num_steps):
+            explore_key, adapt_key = jax.random.split(step_key)
+            experience = self.explore(agents, tasks, explore_key)
+            agents = self.adapt(agents, experience, state, adapt_key)
+            inner.append(experience)
+        return Trial(inner, self.explore(agents, tasks, jax.random.fold_in(key, num_steps)))
+
+    def explore(self, agents: Agent, tasks: Any, key: PRNGKeyArray) -> Experience:
+        """Experience of each task's agent in its task."""
+        sample_key, appraise_key = jax.random.split(key)
+        return self.appraise(agents, self.sampler(agents.policy, tasks, sample_key), appraise_key)
+
+    @partial(jax.jit, static_argnums=0)
+    def appraise(self, agents: Agent, episodes: Episodes, key: PRNGKeyArray) -> Experience:
+        """The episodes with their rewards as learning sees them; `[tasks trajectories steps]`."""
+        noise_key, bonus_key = jax.random.split(key)
+        extrinsic = jax.vmap(standardise)(episodes.rewards, episodes.valid)
+        if self.experiment.add_noise:
+            extrinsic += self.experiment.noise_std * jax.random.normal(noise_key, extrinsic.shape)
+        if self.bonus is None:
+            return Experience(episodes, extrinsic, jnp.zeros_like(extrinsic))
+        keys = jax.random.split(bonus_key, episodes.rewards.shape[0])
+        intrinsic = jax.vmap(lambda b, e, k: self.bonus.rewards(b, e, key=k))(agents.bonus, episodes, keys)
+        return Experience(episodes, extrinsic, intrinsic)
+
+    @partial(jax.jit, static_argnums=0)
+    def adapt(self, agents: Agent, experience: Experience, state: LearnerState, key: PRNGKeyArray) -> Agent:
+        """Each task's agent after one inner step on its experience."""
+        warming_up = state.iteration < self.experiment.pre_epochs
+        policies = self._inner_step(agents.policy, experience, self.advantages(experience, state.eta, warming_up))
+        if self.bonus is None:
+            return Agent(policies, None)
+        keys = jax.random.split(key, experience.extrinsic.shape[0])
+        models = jax.vmap(lambda b, e, k: self.bonus.adapt(b, e, key=k))(agents.bonus, experience.episodes, keys)
+        return Agent(policies, models)
+
+    @partial(jax.jit, static_argnums=0)
+    def improve(self, state: LearnerState, trial: Trial, key: PRNGKeyArray) -> tuple[LearnerState, Metrics]:
+        """The outer step: new shared parameters, and with them the bonus and the weight of its rewards."""
+        policy, metrics = self._improve_policy(state, trial)
+        bonus, eta = state.bonus, state.eta
+        if self.bonus is not None:
+            bonus, bonus_metrics = self.bonus.update(
+                state.bonus,
+                [experience.episodes for experience in trial.inner],
+                trial.after.episodes,
+                iteration=state.iteration,
+                key=key,
+            )
+            finite = trpo.all_finite(bonus)
+            bonus = trpo.select(finite, bonus, state.bonus)
+            metrics |= bonus_metrics | {"Dynamics/Refused": ~finite}
+        if self.experiment.adapt_eta:
+            eta, eta_metrics = self._improve_eta(state, trial)
+            metrics |= eta_metrics
+        return LearnerState(policy, bonus, eta, state.iteration + 1), metrics
+
+    def advantages(self, experience: Experience, eta: Float[Array, ""], warming_up: Bool[Array, ""]) -> Steps:
+        """Advantages of the rewards that the method learns from."""
+        return self._advantages_of(experience, self.rewards(experience, eta, warming_up))
+
+    def rewards(self, experience: Experience, eta: Float[Array, ""], warming_up: Bool[Array, ""]) -> Steps:
+        """The extrinsic rewards, mixed after the warm-up with the bonus standardised over each task's batch."""
+        if self.bonus is None:
+            return experience.extrinsic
+        intrinsic = jax.vmap(standardise)(experience.intrinsic, experience.episodes.valid)
+        return jnp.where(warming_up, experience.extrinsic, learned_eta.mix(experience.extrinsic, intrinsic, eta))
+
+    def _advantages_of(self, experience: Experience, rewards: Steps) -> Steps:
+        discounts = {"gamma": self.experiment.gamma, "gae_lambda": self.experiment.gae_lambda}
+        return jax.vmap(partial(advantages, **discounts))(experience.episodes, rewards)
+
+    def _inner_step(self, policies: Policy, experience: Experience, advantages: Steps) -> Policy:
+        options = {"fast_lr": self.experiment.fast_lr, "first_order": self.experiment.first_order}
+        return jax.vmap(partial(adapt, **options))(policies, experience.episodes, advantages)
+
+    def outcome(self, policy: Policy, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
+        """What shared parameters lead to: the inner loop repeated on recorded experience."""
+        policies = share(policy, trial.after.extrinsic.shape[0])
+        before = []
+        for experience, inner_advantage in zip(trial.inner, inner_advantages):
+            if self.experiment.e_maml:
+                before.append(jax.vmap(distributions)(policies, experience.episodes))
+            policies = self._inner_step(policies, experience, inner_advantage)
+        return Outcome(after=jax.vmap(distributions)(policies, trial.after.episodes), before=tuple(before))
+
+    def _improve_policy(self, state: LearnerState, trial: Trial) -> tuple[Policy, Metrics]:
+        warming_up = state.iteration < self.experiment.pre_epochs
+        inner_advantages = [self.advantages(experience, state.eta, warming_up) for experience in trial.inner]
+        after_advantages = self.advantages(trial.after, state.eta, warming_up)
+        episodes = trial.after.episodes
+        mean_returns = jnp.mean(episodes.returns(), axis=1)
+
+        def surrogate(new: Outcome, old: Outcome) -> Float[Array, ""]:
+            value = objectives.maml_surrogate(new, old, episodes, after_advantages)
+            if self.experiment.e_maml:
+                credit = standardise(mean_returns, jnp.ones_like(mean_returns, bool))
+                value += objectives.e_maml_credit(new, old, [e.episodes for e in trial.inner], credit)
+            return value
+
+        policy, report = trpo.step(
+            state.policy,
+            lambda policy: self.outcome(policy, trial, inner_advantages),
+            surrogate,
+            lambda new, old: objectives.mean_kl(new, old, episodes),
+            max_kl=self.experiment.max_kl,
+            cg_iters=self.experiment.cg_iters,
+            cg_damping=self.experiment.cg_damping,
+            ls_max_steps=self.experiment.ls_max_steps,
+            ls_backtrack_ratio=self.experiment.ls_backtrack_ratio,
+        )
+        return policy, {
+            "KL": report.kl,
+            "SurrogateImprovement": report.improvement,
+            "LineSearchSteps": report.line_search_steps,
+            "Verdict": report.verdict,
+            "GradientNorm": report.gradient_norm,
+        }
+
+    def eta_loss(self, eta: Float[Array, ""], state: LearnerState, trial: Trial) -> Float[Array, ""]:
+        """-mean(ratio * w) after adaptation, as a function of the logit through the inner steps.
+
+        The ratio is 1 in value; w is the standardised extrinsic reward, or its advantage, of the later episodes.
+        """
+        warming_up = state.iteration < self.experiment.pre_epochs
+        inner_advantages = [self.advantages(experience, eta, warming_up) for experience in trial.inner]
+        after = self.outcome(state.policy, trial, inner_advantages).after
+        weights = trial.after.extrinsic
+        if self.experiment.eta_objective == "advantages":
+            weights = self._advantages_of(trial.after, weights)
+        behaviour = jax.lax.stop_gradient(after)
+        return -jnp.mean(objectives.weighted_by_ratio(after, behaviour, trial.after.episodes, weights))
+
+    def _improve_eta(self, state: LearnerState, trial: Trial) -> tuple[Float[Array, ""], Metrics]:
+        gradient = jax.grad(self.eta_loss)(state.eta, state, trial)
+        eta, clipped = learned_eta.updated(state.eta, gradient, rate=self.experiment.eta_lr)
+        eta = jnp.where(jnp.isfinite(eta), eta, state.eta)
+        return eta, {"EtaGradient": gradient, "EtaClipped": clipped}
+
+    @partial(jax.jit, static_argnums=0)
+    def summary(self, trial: Trial, eta: Float[Array, ""]) -> Metrics:
+        """Returns and success before each inner step (`Train-k`, after k steps) and after the last (`Valid`)."""
+        metrics = {}
+        for number, experience in enumerate(trial.inner):
+            metrics |= {f"Train-{number}/{name}": value for name, value in self._outcomes(experience, eta).items()}
+        metrics |= {f"Valid/{name}": value for name, value in self._outcomes(trial.after, eta).items()}
+        if self.bonus is not None:
+            metrics |= {"Eta": eta, "EtaShare": jax.nn.sigmoid(eta)}
+        batches = [experience.episodes for experience in [*trial.inner, trial.after]]
+        metrics["Steps"] = sum(jnp.sum(episodes.valid) for episodes in batches)
+        metrics["NonFinite"] = sum(jnp.sum(~_finite_steps(episodes) & episodes.valid) for episodes in batches)
+        return metrics
+
+    def _outcomes(self, experience: Experience, eta: Float[Array, ""]) -> Metrics:
+        episodes = experience.episodes
+        solved = episodes.solved()
+        metrics = {
+            "Returns": jnp.mean(episodes.returns()),
+            "Success": jnp.mean(jnp.any(solved, axis=-1)),
+            "TrajectorySuccess": jnp.mean(solved),
+        }
+        if self.bonus is not None:
+            intrinsic = jnp.mean(jnp.sum(jnp.where(episodes.valid, experience.intrinsic, 0), axis=-1))
+            metrics["IntrinsicReturns"] = intrinsic
+            metrics["CombinedReturns"] = learned_eta.mix(metrics["Returns"], intrinsic, eta)
+        return metrics
+
+
+def _finite_steps(episodes: Episodes) -> Bool[Array, "tasks trajectories steps"]:
+    observed = jnp.isfinite(episodes.observations) & jnp.isfinite(episodes.next_observations)
+    return jnp.all(observed, axis=-1) & jnp.isfinite(episodes.rewards)

@@ -1,0 +1,137 @@
+"""The outer step: trust region policy optimisation (Schulman et al. 2015, arXiv 1502.05477)."""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import optax
+from jax.scipy.sparse.linalg import cg
+from jaxtyping import Array, Bool, Float, Int
+
+Parameters = Any
+Outputs = Any
+
+
+class Verdict(IntEnum):
+    """What became of a step."""
+
+    ACCEPTED = 0
+    NO_IMPROVEMENT = 1
+    """The shortest step tried did not improve the surrogate."""
+    KL_TOO_LARGE = 2
+    """The shortest step tried left the trust region."""
+    NOT_FINITE = 3
+    """The gradient, or the surrogate or KL of every step tried, was infinite or not a number."""
+
+
+class Report(eqx.Module):
+    """What a step did.
+
+    Attributes:
+        verdict: A `Verdict`; unless accepted, the parameters are the old ones.
+        improvement: Of the surrogate; 0 if refused.
+        kl: Divergence of the accepted parameters from the old ones, in nats; 0 if refused.
+        line_search_steps: Step sizes tried.
+        gradient_norm: Euclidean norm of the surrogate's gradient.
+    """
+
+    verdict: Int[Array, ""]
+    improvement: Float[Array, ""]
+    kl: Float[Array, ""]
+    line_search_steps: Int[Array, ""]
+    gradient_norm: Float[Array, ""]
+
+
+class _Search(eqx.Module):
+    """State of the line search."""
+
+    tried: Int[Array, ""]
+    accepted: Bool[Array, ""]
+    parameters: Parameters
+    improvement: Float[Array, ""]
+    kl: Float[Array, ""]
+
+
+def step(
+    parameters: Parameters,
+    outputs: Callable[[Parameters], Outputs],
+    surrogate: Callable[[Outputs, Outputs], Float[Array, ""]],
+    divergence: Callable[[Outputs, Outputs], Float[Array, ""]],
+    *,
+    max_kl: float,
+    cg_iters: int,
+    cg_damping: float,
+    ls_max_steps: int,
+    ls_backtrack_ratio: float,
+) -> tuple[Parameters, Report]:
+    """Maximise a surrogate of the outputs within a trust region of their divergence from the old outputs.
+
+    Args:
+        parameters: Old parameters, a pytree of arrays.
+        outputs: Any pytree of arrays that is all that surrogate and divergence depend on, such as the distributions
+            of the actions.
+        surrogate: Of (new outputs, old outputs), to be maximised.
+        divergence: Of (new outputs, old outputs); zero, with zero gradient, where they are equal.
+        max_kl: The trust region: divergence below this.
+        cg_iters: Iterations of conjugate gradient.
+        cg_damping: Multiple of the identity added to the Fisher matrix.
+        ls_max_steps: Step sizes tried.
+        ls_backtrack_ratio: Ratio of consecutive step sizes.
+
+    Returns:
+        The new parameters, or the old ones where no step improved the surrogate inside the trust region.
+    """
+    # One linearisation serves the gradient and every Fisher product. F v = J^T M J v, with J the Jacobian of the
+    # outputs and M the Hessian of the divergence in them, is exact, since the divergence's gradient is zero here.
+    old, jacobian_product = jax.linearize(outputs, parameters)
+    transposed_product = jax.linear_transpose(jacobian_product, parameters)
+    gradient = transposed_product(jax.grad(surrogate)(old, old))[0]
+
+    def fisher_product(vector: Parameters) -> Parameters:
+        change = jacobian_product(vector)
+        curvature = jax.jvp(jax.grad(lambda new: divergence(new, old)), (old,), (change,))[1]
+        return optax.tree.add_scale(transposed_product(curvature)[0], cg_damping, vector)
+
+    direction, _ = cg(fisher_product, gradient, maxiter=cg_iters)
+    # x^T F x, without another product: conjugate gradient's residual g - F x is orthogonal to its solution x.
+    squared_length = optax.tree.vdot(direction, gradient)
+    scale = jnp.where(squared_length > 0, jnp.sqrt(2 * max_kl / jnp.where(squared_length > 0, squared_length, 1)), 0)
+    full_step = optax.tree.scale(scale, direction)
+    old_surrogate = surrogate(old, old)
+
+    def searching(search: _Search) -> Bool[Array, ""]:
+        return ~search.accepted & (search.tried < ls_max_steps)
+
+    def backtrack(search: _Search) -> _Search:
+        candidate = optax.tree.add_scale(parameters, ls_backtrack_ratio**search.tried, full_step)
+        new = outputs(candidate)
+        improvement, kl = surrogate(new, old) - old_surrogate, divergence(new, old)
+        accepted = (improvement > 0) & (kl < max_kl) & all_finite((candidate, improvement, kl))
+        return _Search(search.tried + 1, accepted, candidate, improvement, kl)
+
+    start = _Search(jnp.zeros((), int), jnp.zeros((), bool), parameters, jnp.zeros(()), jnp.zeros(()))
+    search = jax.lax.while_loop(searching, backtrack, start)
+    refusal = jnp.where(search.improvement > 0, Verdict.KL_TOO_LARGE, Verdict.NO_IMPROVEMENT)
+    finite = all_finite((gradient, old_surrogate, search.parameters, search.improvement, search.kl))
+    refusal = jnp.where(finite, refusal, Verdict.NOT_FINITE)
+    report = Report(
+        verdict=jnp.where(search.accepted, Verdict.ACCEPTED, refusal),
+        improvement=jnp.where(search.accepted, search.improvement, 0),
+        kl=jnp.where(search.accepted, search.kl, 0),
+        line_search_steps=search.tried,
+        gradient_norm=optax.tree.norm(gradient),
+    )
+    return select(search.accepted, search.parameters, parameters), report
+
+
+def all_finite(tree: Any) -> Bool[Array, ""]:
+    """Whether every number in a pytree is finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+
+
+def select(condition: Bool[Array, ""], this: Any, other: Any) -> Any:
+    """One of two pytrees."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)
