@@ -30,9 +30,7 @@ def advantages(episodes: Episodes, rewards: Steps, *, gamma: float, gae_lambda: 
     rewards = jnp.where(episodes.valid, rewards, 0)
     returns = discounted_sums(jax.lax.stop_gradient(rewards), gamma)
     values = fitted_values(episodes.observations, returns, episodes.valid)
-    return standardise(
-        generalised_advantages(rewards, values, gamma=gamma, gae_lambda=gae_lambda), episodes.valid
-    )
+    return standardise(generalised_advantages(rewards, values, gamma=gamma, gae_lambda=gae_lambda), episodes.valid)
 
 
 def discounted_sums(rewards: Steps, discount: float) -> Steps:
@@ -60,9 +58,7 @@ def features(
     """[o, o², t, t², t³, 1] with t = step / 100 (Duan et al. 2016, arXiv 1604.06778, section 6)."""
     trajectories, steps, _ = observations.shape
     time = jnp.broadcast_to(jnp.arange(steps)[:, None] / 100, (trajectories, steps, 1))
-    return jnp.concatenate(
-        [observations, observations**2, time, time**2, time**3, jnp.ones_like(time)], axis=-1
-    )
+    return jnp.concatenate([observations, observations**2, time, time**2, time**3, jnp.ones_like(time)], axis=-1)
 
 
 def fitted_values(
@@ -80,8 +76,6 @@ def fitted_values(
     size = jnp.sqrt(jnp.mean(inputs**2, axis=(0, 1)))
     inputs = inputs / jnp.where(size > 0, size, 1)
     num_features = inputs.shape[-1]
-    q, r = jnp.linalg.qr(
-        jnp.concatenate([inputs.reshape(-1, num_features), math.sqrt(RIDGE) * jnp.eye(num_features)])
-    )
+    q, r = jnp.linalg.qr(jnp.concatenate([inputs.reshape(-1, num_features), math.sqrt(RIDGE) * jnp.eye(num_features)]))
     weights = jax.scipy.linalg.solve_triangular(r, q[: targets.size].T @ targets.ravel())
     return inputs @ weights

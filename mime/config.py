@@ -17,9 +17,10 @@ from pydantic import (
 )
 
 from mime.envs import registration
+from mime.errors import UserError
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(UserError):
     """A configuration that cannot be run. The message names the file, the key, the value and what is allowed."""
 
 
@@ -159,9 +160,7 @@ class Experiment(BaseModel):
         except (ValueError, TypeError) as error:
             raise ValueError(f"env-kwargs: {error}") from None
         if self.adapt_eta and not self.use_vime:
-            raise ValueError(
-                "adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one"
-            )
+            raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.normalize_spaces and self.use_vime and self.pre_epochs == 0:
             raise ValueError(
                 "normalize-spaces: true takes its statistics from the warm-up; set pre-epochs to 1 or more"

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Self
 
 import equinox as eqx
@@ -156,15 +157,29 @@ def make_policy(
     raise ValueError(f"actions must be Discrete or a Box of one axis, not {action_space}")
 
 
+def named_parameters(policy: Policy) -> dict[str, Array]:
+    """The policy's arrays under the names of the PyTorch state dict: layer1.weight [out, in], ..., mu.weight, sigma."""
+    layers = {f"layer{number}": layer for number, layer in enumerate(policy.layers, start=1)}
+    if isinstance(policy, GaussianPolicy):
+        layers["mu"] = policy.mu
+    named = {f"{name}.{part}": getattr(layer, part) for name, layer in layers.items() for part in ("weight", "bias")}
+    return named | ({"sigma": policy.sigma} if isinstance(policy, GaussianPolicy) else {})
+
+
+def with_parameters(policy: Policy, named: dict[str, Array]) -> Policy:
+    """The policy with its arrays replaced by those of the same names."""
+    return eqx.tree_at(
+        lambda p: list(named_parameters(p).values()), policy, [named[n] for n in named_parameters(policy)]
+    )
+
+
 def xavier_layers(sizes: Sequence[int], *, key: PRNGKeyArray) -> list[eqx.nn.Linear]:
     """Linear layers between consecutive `sizes`, Xavier-uniform weights and zero biases (Glorot & Bengio 2010)."""
     layers = []
-    for layer_key, (fan_in, fan_out) in zip(jax.random.split(key, len(sizes) - 1), zip(sizes, sizes[1:])):
+    for layer_key, (fan_in, fan_out) in zip(jax.random.split(key, len(sizes) - 1), pairwise(sizes)):
         weight = jax.nn.initializers.xavier_uniform(in_axis=1, out_axis=0)(layer_key, (fan_out, fan_in))
         layer = eqx.nn.Linear(fan_in, fan_out, key=layer_key)
-        layers.append(
-            eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.zeros(fan_out)))
-        )
+        layers.append(eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.zeros(fan_out))))
     return layers
 
 

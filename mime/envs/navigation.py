@@ -33,9 +33,7 @@ class Navigation(TaskEnvironment):
         """The position itself."""
         return state
 
-    def transition(
-        self, state: Vector, action: Vector, rng: PRNGKeyArray, params: Vector | None = None
-    ) -> Vector:
+    def transition(self, state: Vector, action: Vector, rng: PRNGKeyArray, params: Vector | None = None) -> Vector:
         """The position after the clipped displacement."""
         return state + jnp.clip(action, -MAX_DISPLACEMENT, MAX_DISPLACEMENT)
 
@@ -95,10 +93,8 @@ class RingNavigation(Navigation):
 
     def test_tasks(self) -> Goals:
         """The eight compass directions, half a unit inside a wide ring's edges or in the middle of a narrow one."""
-        if self.high - self.low > 1:
-            radii = [self.low + 0.5, self.high - 0.5]
-        else:
-            radii = [(self.low + self.high) / 2]
+        wide = self.high - self.low > 1
+        radii = [self.low + 0.5, self.high - 0.5] if wide else [(self.low + self.high) / 2]
         return jnp.concatenate([jnp.asarray(radius * COMPASS, jnp.float32) for radius in radii])
 
 

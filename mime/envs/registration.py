@@ -7,13 +7,17 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mime.envs.dog_house import DogHouse
 from mime.envs.navigation import DenseNavigation, RingNavigation
+from mime.envs.pendulum import Pendulum
 from mime.envs.task_environment import TaskEnvironment
 
 ENVIRONMENTS: dict[str, Callable[..., TaskEnvironment]] = {
     "2DNavigation-v0": DenseNavigation,
     "2DNavigationSparse-v0": RingNavigation,
     "2DNavigationSparseLong-v0": partial(RingNavigation, horizon=300),
+    "DogNavigation2D-v0": DogHouse,
+    "MetaPendulum-v0": Pendulum,
 }
 
 
@@ -29,13 +33,12 @@ def make(env_name: str, env_kwargs: dict[str, Any]) -> TaskEnvironment:
     """
     constructor = ENVIRONMENTS[env_name]
     allowed = inspect.signature(constructor).parameters
+    arguments = {}
     for name, value in env_kwargs.items():
         if name not in allowed:
-            raise ValueError(
-                f"{name} is not an argument of {env_name}; it has {', '.join(allowed) or 'none'}"
-            )
+            raise ValueError(f"{name} is not an argument of {env_name}; it has {', '.join(allowed) or 'none'}")
         try:
-            TypeAdapter(allowed[name].annotation).validate_python(value, strict=True)
+            arguments[name] = TypeAdapter(allowed[name].annotation).validate_python(value, strict=True)
         except ValidationError as error:
             raise ValueError(f"{name}: {value!r}: {error.errors()[0]['msg']}") from None
-    return constructor(**env_kwargs)
+    return constructor(**arguments)

@@ -41,9 +41,7 @@ class TaskEnvironment(FuncEnv):
         """Never: an episode lasts `horizon` steps."""
         return jax.numpy.zeros((), bool)
 
-    def transition_info(
-        self, state: Any, action: Array, next_state: Any, params: Any = None
-    ) -> dict[str, Array]:
+    def transition_info(self, state: Any, action: Array, next_state: Any, params: Any = None) -> dict[str, Array]:
         """`{"success": ...}` of the step."""
         return {"success": self.success(next_state, params)}
 

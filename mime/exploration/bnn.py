@@ -38,9 +38,7 @@ class BayesianNetwork(eqx.Module):
     rho: tuple[Layer, ...]
     prior_sd: float = eqx.field(static=True)
 
-    def __init__(
-        self, in_size: int, out_size: int, *, hidden_sizes: Sequence[int], prior_sd: float, key: PRNGKeyArray
-    ):
+    def __init__(self, in_size: int, out_size: int, *, hidden_sizes: Sequence[int], prior_sd: float, key: PRNGKeyArray):
         sizes = [in_size, *hidden_sizes, out_size]
         keys = jax.random.split(key, len(sizes) - 1)
         self.mean = tuple(

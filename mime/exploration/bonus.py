@@ -45,3 +45,7 @@ class Bonus(Protocol):
     def tensors(self, state: Any) -> dict[str, Array]:
         """The learned parameters under their names in `dynamics.safetensors`."""
         ...
+
+    def with_tensors(self, state: Any, named: dict[str, Array]) -> Any:
+        """The state with those parameters: what a test of the run starts from."""
+        ...

@@ -1,6 +1,7 @@
 """Sampling from environments written in JAX: all tasks and trajectories in one scan over the steps."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import jax
@@ -12,7 +13,7 @@ from mime.policies import Policy
 from mime.sampling.episodes import Episodes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CompiledSampler:
     """A `Sampler` that is itself a JAX program.
 
@@ -25,6 +26,7 @@ class CompiledSampler:
     num_trajectories: int
     compiled: ClassVar[bool] = True
 
+    @partial(jax.jit, static_argnums=0)
     def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
         keys = jax.random.split(key, (count_tasks(tasks), self.num_trajectories))

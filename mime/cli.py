@@ -1,0 +1,309 @@
+"""The command line: `mime train`, `mime test`, `mime envs`; `train.py` and `test.py` are the first two."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+from rich.text import Text
+
+from mime import config
+from mime.config import Experiment
+from mime.errors import Failure, UserError
+
+console = Console(highlight=False)
+HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
+
+
+@dataclass(frozen=True)
+class Train:
+    """Meta-train a policy and record the run in a folder.
+
+    The method follows from the flags: none for MAML, --add-noise for MAML+noise, --use-vime for MAML+expl, --use-vime
+    --adapt-eta for MIME, --e-maml for E-MAML. Every key of the configuration file can be given as an option as well,
+    which then wins over the file.
+    """
+
+    output_folder: Path
+    """Run folder; an existing run there is refused without --overwrite or --resume."""
+    config: Path | None = None
+    """YAML file of the experiment; not needed with --resume."""
+    seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 0
+    """Seed of everything random: the same seed gives the same numbers."""
+    num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Worker processes, for environments outside JAX; those written in JAX need none."""
+    resume: bool = False
+    """Continue the run in the folder from its newest checkpoint."""
+    overwrite: bool = False
+    """Replace the run in the folder."""
+    experiment: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)
+    """Keys of the configuration."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """Adapt a trained run to the held-out tasks of its environment, and report after each inner step."""
+
+    output_folder: Path
+    """Run folder that train.py wrote."""
+    num_batches: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 3
+    """Times that every held-out task is adapted to."""
+    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 10
+    """Inner steps."""
+    seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
+    """Seed of everything random."""
+    num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Worker processes, for environments outside JAX; those written in JAX need none."""
+
+
+@dataclass(frozen=True)
+class Envs:
+    """List the environments."""
+
+
+def train(arguments: Sequence[str]) -> int:
+    """The command `train`; returns the exit status."""
+    return _guarded(_train, arguments)
+
+
+def test(arguments: Sequence[str]) -> int:
+    """The command `test`; returns the exit status."""
+    return _guarded(_test, arguments)
+
+
+def main() -> int:
+    """The console script `mime`; returns the exit status."""
+    commands = {"train": train, "test": test, "envs": lambda arguments: _guarded(_envs, arguments)}
+    name, *arguments = sys.argv[1:] or ["--help"]
+    if name in commands:
+        return commands[name](arguments)
+    helping = name in ("-h", "--help")
+    if not helping:
+        _tell(f"{name}: unknown command; there are {', '.join(commands)}")
+    console.print("usage: mime {train,test,envs} ...\n")
+    for name, command in (("train", Train), ("test", Test), ("envs", Envs)):
+        console.print(f"  [bold]{name:6}[/] {command.__doc__.splitlines()[0]}")
+    console.print("\n`mime COMMAND --help` lists the options of a command.")
+    return 0 if helping else 2
+
+
+def _train(arguments: Sequence[str]) -> int:
+    command = _parse_train(arguments)
+    _prepare_jax()
+    from mime.runs.folder import RunFolder
+    from mime.runs.training import Outcome
+    from mime.runs.training import train as run
+
+    experiment, folder = command.experiment, RunFolder(command.output_folder)
+    if command.resume:
+        folder.lock()
+    else:
+        folder.create(overwrite=command.overwrite)
+    folder.write_config(experiment, command.seed)
+    console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, seed {command.seed}, in {folder.path}")
+    with _progress("meta-iterations", experiment.iterations) as (progress, advance):
+        outcome: Outcome = run(
+            experiment,
+            folder,
+            seed=command.seed,
+            resume=command.resume,
+            report=advance,
+            warn=lambda message: progress.console.print(f"[yellow]{message}"),
+        )
+    if outcome.interrupted:
+        console.print(
+            f"Stopped after iteration {outcome.iteration} of {experiment.iterations}; everything is saved."
+            " Continue with:\n"
+            f"  python train.py --output-folder {folder.path} --resume"
+        )
+        return 130
+    _tell_what_was_learned(outcome.row)
+    _tell_where(
+        pictures=folder.figures / "train.png",
+        numbers=folder.path / "train_result.csv",
+        tensorboard=f"tensorboard --logdir {folder.path}",
+        next=f"python test.py --output-folder {folder.path}",
+    )
+    return 0
+
+
+def _test(arguments: Sequence[str]) -> int:
+    command = tyro.cli(Test, args=list(arguments), prog="test.py")
+    for name in ("num_batches", "num_steps", "num_workers"):
+        _require(name, getattr(command, name), at_least=1)
+    _require("seed", command.seed, at_least=0)
+    _prepare_jax()
+    from mime.runs.folder import RunFolder
+    from mime.runs.testing import curve, evaluate
+
+    folder = RunFolder(command.output_folder)
+    with _progress("test batches", command.num_batches) as (_, advance):
+        rows = evaluate(
+            folder, num_batches=command.num_batches, num_steps=command.num_steps, seed=command.seed, report=advance
+        )
+    names = [name for name in HEADLINES if f"Valid/{name}" in rows[0]]
+    table = Table(title=f"{folder.path}: held-out tasks, mean of {len(rows)} batches")
+    for heading in ("Inner steps", *names):
+        table.add_column(heading, justify="right")
+    for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
+        table.add_row(str(step), *(f"{value:.3f}" for value in values))
+    console.print(table)
+    _tell_where(
+        pictures=folder.figures / "test.png",
+        numbers=folder.path / "test_result.csv",
+        tensorboard=f"tensorboard --logdir {folder.path}",
+    )
+    return 0
+
+
+def _envs(arguments: Sequence[str]) -> int:
+    tyro.cli(Envs, args=list(arguments), prog="mime envs")
+    from mime.envs.registration import ENVIRONMENTS, make
+
+    table = Table("Name", "Observation", "Action", "Horizon", "What it is")
+    for name in ENVIRONMENTS:
+        environment = make(name, {})
+        spaces = (str(space.shape[0]) for space in (environment.observation_space, environment.action_space))
+        table.add_row(name, *spaces, str(environment.horizon), type(environment).__doc__.splitlines()[0])
+    console.print(table)
+    return 0
+
+
+def _parse_train(arguments: Sequence[str]) -> Train:
+    """The command, whose options default to the configuration file or, on resuming, to the run's own configuration."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    early.add_argument("--config", type=Path)
+    early.add_argument("--output-folder", "--output_folder", type=Path)
+    early.add_argument("--resume", action="store_true")
+    known, _ = early.parse_known_args(arguments)
+    experiment, seed, original = Experiment(), 0, None
+    if known.resume and known.output_folder is not None:
+        from mime.runs.folder import RunFolder
+
+        experiment, seed = original = RunFolder(known.output_folder).read_config()
+    if known.config is not None:
+        experiment = config.load(known.config)
+    command = tyro.cli(
+        Train,
+        args=list(arguments),
+        prog="train.py",
+        default=Train(output_folder=tyro.MISSING, seed=seed, experiment=experiment),
+    )
+    _require("seed", command.seed, at_least=0)
+    _require("num_workers", command.num_workers, at_least=1)
+    if command.resume and command.overwrite:
+        raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
+    if original is not None:
+        _require_same(*original, command)
+    elif command.config is None:
+        raise UserError("--config: give the YAML file of an experiment; configs/ has them")
+    return command
+
+
+def _require_same(experiment: Experiment, seed: int, command: Train) -> None:
+    old, new = experiment.as_keys() | {"seed": seed}, command.experiment.as_keys() | {"seed": command.seed}
+    changed = [key for key in old if old[key] != new[key] and key != "num-batches"]
+    if changed:
+        lines = [f"{key}: {new[key]!r}, but the run has {old[key]!r}" for key in changed]
+        raise UserError(
+            "--resume continues the run as it was configured; only num-batches may change.\n" + "\n".join(lines)
+        )
+
+
+def _require(name: str, value: int | None, *, at_least: int) -> None:
+    if value is not None and value < at_least:
+        raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")
+
+
+def _prepare_jax() -> None:
+    """Keep compiled programs between runs, in the user's cache folder."""
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+class _Rate(ProgressColumn):
+    """Iterations per second, or seconds per iteration."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("compiling" if task.completed == 0 else "")
+        return Text(f"{speed:.1f} it/s" if speed > 1 else f"{1 / speed:.1f} s/it")
+
+
+class _progress:
+    """A progress bar with the headline metrics; gives the bar, and the function that advances it by a row."""
+
+    def __init__(self, what: str, total: int):
+        columns = (
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            _Rate(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[headline]}", table_column=Column(no_wrap=True)),
+        )
+        self.bar = Progress(*columns, console=console)
+        self.task = self.bar.add_task(what, total=total, headline=what)
+
+    def __enter__(self) -> tuple[Progress, Callable]:
+        self.bar.start()
+        return self.bar, self._advance
+
+    def __exit__(self, *exception) -> None:
+        self.bar.stop()
+
+    def _advance(self, row) -> None:
+        headline = (
+            f"return {row['Train-0/Returns']:.2f} → {row['Valid/Returns']:.2f}"
+            f"  success {row['Train-0/Success']:.0%} → {row['Valid/Success']:.0%}"
+        )
+        done = row.get("Iteration", row.get("Batch"))
+        self.bar.update(self.task, completed=done, headline=headline)
+
+
+def _tell_what_was_learned(row) -> None:
+    table = Table("Last training batch", "Return", "Success", "Trajectory success")
+    for name, prefix in (("before adaptation", "Train-0"), ("after adaptation", "Valid")):
+        table.add_row(
+            name, *(f"{row[f'{prefix}/{column}']:.3f}" for column in ("Returns", "Success", "TrajectorySuccess"))
+        )
+    console.print(table)
+
+
+def _tell_where(**places: object) -> None:
+    for name, place in places.items():
+        console.print(f"{name:12} {place}", soft_wrap=True)
+
+
+def _guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    try:
+        return command(arguments)
+    except (UserError, Failure) as error:
+        _tell(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _tell("interrupted")
+        return 130
+
+
+def _tell(message: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {message}", markup=True)

@@ -1,0 +1,48 @@
+"""Files that are never torn: whole under their final name, or grown by whole lines."""
+
+import errno
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that any reader, at any time and after any crash, sees all of it or the version before."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class LineFile:
+    """A text file that grows by whole lines."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing has been written."""
+        return os.fstat(self._descriptor).st_size == 0
+
+    def write(self, line: str) -> None:
+        """Append a line in a single write; if not all of it fits on the disk, none of it stays.
+
+        Raises:
+            OSError: If the disk refuses it.
+        """
+        content = f"{line}\n".encode()
+        size = os.fstat(self._descriptor).st_size
+        try:
+            written = os.write(self._descriptor, content)
+            if written < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
+        except OSError:
+            os.ftruncate(self._descriptor, size)
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)

@@ -1,0 +1,166 @@
+"""The run folder: which files are in it, who may write them, and what a run was."""
+
+import fcntl
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+import mime
+from mime import config
+from mime.config import Experiment
+from mime.errors import UserError
+from mime.runs.files import write_atomically
+
+OWNED = (
+    "config.json",
+    "policy.safetensors",
+    "dynamics.safetensors",
+    "checkpoints",
+    "train_log.txt",
+    "train_result.csv",
+    "test_log.txt",
+    "test_result.csv",
+    "train_trajectories",
+    "test",
+    "figures",
+)
+EVENTS = "events.out.tfevents.*"
+LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "orbax-checkpoint", "safetensors")
+
+
+class RunFolder:
+    """Paths of a run's files, and a lock on them.
+
+    Args:
+        path: The folder; made if missing.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.policy = path / "policy.safetensors"
+        self.dynamics = path / "dynamics.safetensors"
+        self.figures = path / "figures"
+        self.train_trajectories = path / "train_trajectories"
+        self.test = path / "test"
+        self._lock: int | None = None
+
+    def owned_files(self) -> list[Path]:
+        """What is there that a run wrote."""
+        named = [self.path / name for name in OWNED]
+        return [path for path in named if path.exists()] + sorted(self.path.glob(EVENTS))
+
+    def create(self, *, overwrite: bool) -> None:
+        """Make the folder ready for a new run.
+
+        Args:
+            overwrite: Delete what an earlier run wrote, and nothing else.
+
+        Raises:
+            UserError: If an earlier run is there and may not be overwritten, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.lock()
+            existing = self.owned_files()
+            if existing and not overwrite:
+                raise UserError(
+                    f"{self.path}: holds a run already ({existing[0].name}). Choose another --output-folder, continue"
+                    " it with --resume, or replace it with --overwrite"
+                )
+            for path in existing:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+
+    def lock(self) -> None:
+        """Keep other processes from writing here until this one ends.
+
+        Raises:
+            UserError: If another process has the lock.
+        """
+        self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.pread(self._lock, 32, 0).decode() or "unknown"
+            raise UserError(
+                f"{self.path}: process {owner} is training here; wait for it, or choose another --output-folder"
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, str(os.getpid()).encode(), 0)
+
+    def unlock(self) -> None:
+        """Let others write here."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def write_config(self, experiment: Experiment, seed: int) -> None:
+        """Write `config.json`: the configuration, and when, where and with what each start of the run was made."""
+        path = self.path / "config.json"
+        history = json.loads(path.read_bytes()).get("history", []) if path.exists() else []
+        document = {
+            "method": experiment.method,
+            "seed": seed,
+            "experiment": experiment.as_keys(),
+            "history": [*history, _circumstances()],
+        }
+        write_atomically(path, json.dumps(document, indent=2).encode())
+
+    def read_config(self) -> tuple[Experiment, int]:
+        """The configuration and the seed in `config.json`.
+
+        Raises:
+            UserError: If there is no run here, or its `config.json` is damaged.
+        """
+        path = self.path / "config.json"
+        try:
+            document = json.loads(path.read_bytes())
+            keys, seed = document["experiment"], document["seed"]
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: is not a run folder: it has no config.json. Train one with train.py"
+            ) from None
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{path}: is damaged: it must hold a JSON object with `experiment` and `seed`") from None
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise UserError(f"{path}: seed: {seed!r} must be a whole number, 0 or more")
+        return config.parse(keys, source=str(path)), seed
+
+
+def _circumstances() -> dict[str, Any]:
+    return {
+        "command": sys.argv,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"mime": mime.__version__, "python": platform.python_version()}
+        | {name: metadata.version(name) for name in LIBRARIES},
+        "git": _git_state(),
+        "hardware": {
+            "machine": platform.platform(),
+            "cpus": os.cpu_count(),
+            "devices": [str(device) for device in jax.devices()],
+        },
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(mime.__file__).parent), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "modified": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,238 @@
+"""Meta-training from a configuration to a run folder."""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from mime.config import Experiment
+from mime.envs import registration
+from mime.envs.task_environment import TaskEnvironment
+from mime.errors import Failure, UserError
+from mime.exploration import make_bonus
+from mime.meta.learner import Learner, LearnerState
+from mime.meta.trpo import Verdict
+from mime.policies import make_policy, named_parameters, with_parameters
+from mime.runs import pictures, weights
+from mime.runs.checkpoints import Checkpoints
+from mime.runs.folder import RunFolder
+from mime.runs.metrics import Recorder, Row, cut_back, ordered
+from mime.sampling.compiled import CompiledSampler
+
+# Streams of random numbers derived from the run's seed.
+PARAMETERS, TRAINING, TESTING = 0, 1, 2
+
+VERDICTS = {
+    Verdict.NO_IMPROVEMENT: "no step improved the surrogate",
+    Verdict.KL_TOO_LARGE: "every step left the trust region",
+    Verdict.NOT_FINITE: "gradient, surrogate or KL was not finite",
+}
+
+
+class Setup(NamedTuple):
+    """An experiment made ready to run."""
+
+    environment: TaskEnvironment
+    learner: Learner
+    state: LearnerState
+    """Before training."""
+
+
+class Outcome(NamedTuple):
+    """How training ended."""
+
+    iteration: int
+    """Meta-iterations done."""
+    interrupted: bool
+    """Whether a signal ended it."""
+    row: Row
+    """Metrics of the last meta-iteration."""
+
+
+def set_up(experiment: Experiment, seed: int) -> Setup:
+    """Environment, learner and initial state of an experiment.
+
+    Raises:
+        UserError: If the method does not fit the environment.
+    """
+    environment = registration.make(experiment.env_name, experiment.env_kwargs)
+    spaces = environment.observation_space, environment.action_space
+    policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
+    sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
+    try:
+        policy = make_policy(*spaces, **sizes, key=policy_key)
+    except ValueError as error:
+        raise UserError(f"{experiment.env_name}: {error}") from None
+    tasks = jax.eval_shape(lambda key: environment.sample_tasks(key, experiment.meta_batch_size), policy_key)
+    bonus = make_bonus(experiment, *spaces, num_tasks=jax.tree.leaves(tasks)[0].shape[0])
+    learner = Learner(experiment, CompiledSampler(environment, experiment.fast_batch_size), bonus)
+    return Setup(environment, learner, learner.init(policy, key=bonus_key))
+
+
+def stream(seed: int, purpose: int) -> PRNGKeyArray:
+    """A run's random key for one purpose."""
+    return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+def train(
+    experiment: Experiment,
+    folder: RunFolder,
+    *,
+    seed: int,
+    resume: bool,
+    report: Callable[[Row], None] = lambda row: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Outcome:
+    """Meta-train, and record everything in the run folder.
+
+    Args:
+        experiment: The configuration.
+        folder: Made ready by `create`, or on resuming locked.
+        seed: Of everything random.
+        resume: Go on from the newest intact checkpoint.
+        report: Called with the metrics of every meta-iteration.
+        warn: Called with anything the user should know at once.
+
+    Returns:
+        How training ended. A signal (SIGINT, SIGTERM) ends it after the iteration under way.
+
+    Raises:
+        Failure: If a file cannot be written.
+    """
+    environment, learner, state = set_up(experiment, seed)
+    checkpoints = Checkpoints(folder.checkpoints)
+    record: dict[str, Any] = {}
+    if resume:
+        restored, record, damaged = checkpoints.restore(state)
+        state = state if restored is None else restored
+        for message in damaged:
+            warn(message)
+        cut_back(folder.path, record.get("sizes", {}))
+    env_steps, row = record.get("env_steps", 0), record.get("row", {})
+    iteration = int(state.iteration)
+    recorder = Recorder(
+        folder.path, "train", events=folder.path, pictures=folder.train_trajectories, x_axis="TotalEnvSteps"
+    )
+
+    def save() -> None:
+        record = {"env_steps": env_steps, "row": row, "sizes": recorder.sizes()}
+        checkpoints.save(iteration, state, record)
+        export(folder, learner, state)
+
+    iterate = jax.jit(learner.iterate) if learner.sampler.compiled else learner.iterate
+    sample_tasks = jax.jit(lambda key: environment.sample_tasks(key, experiment.meta_batch_size))
+    saved = None
+    try:
+        with stop_requested() as stop:
+            while iteration < experiment.iterations and not stop.is_set():
+                started = time.perf_counter()
+                tasks_key, key = jax.random.split(jax.random.fold_in(stream(seed, TRAINING), iteration))
+                tasks = sample_tasks(tasks_key)
+                state, metrics, trial = iterate(state, tasks, key)
+                metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
+                env_steps += metrics.pop("Steps")
+                iteration += 1
+                row = {"TotalEnvSteps": env_steps, "Iteration": iteration} | ordered(metrics)
+                recorder.row(row)
+                recorder.log(sentence(row, experiment, time.perf_counter() - started))
+                for message in troubles(row):
+                    recorder.log(f"  {message}")
+                    if "finite" in message:
+                        warn(f"iteration {iteration}: {message}")
+                last = iteration == experiment.iterations
+                if last or iteration % experiment.pictures_every == 0 or iteration == 1:
+                    caption = f"Training tasks, iteration {iteration}"
+                    pictures.record(
+                        recorder, folder.figures / "train.png", environment, tasks, trial, caption, env_steps
+                    )
+                report(row)
+                if last or iteration % experiment.checkpoint_every == 0:
+                    save()
+                    saved = iteration
+            if iteration != saved:
+                save()
+            checkpoints.finish()
+            return Outcome(iteration, stop.is_set() and iteration < experiment.iterations, row)
+    except OSError as error:
+        kept = "nothing" if saved is None else f"the checkpoint of iteration {saved}"
+        raise Failure(
+            f"{error.filename or folder.path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
+            f" with: python train.py --output-folder {folder.path} --resume"
+        ) from None
+    finally:
+        recorder.close()
+        checkpoints.close()
+
+
+def export(folder: RunFolder, learner: Learner, state: LearnerState) -> None:
+    """Write the weights that testing needs."""
+    weights.save(folder.policy, named_parameters(state.policy))
+    if learner.bonus is not None:
+        weights.save(folder.dynamics, learner.bonus.tensors(state.bonus) | {"eta": state.eta})
+
+
+def load_weights(folder: RunFolder, setup: Setup) -> LearnerState:
+    """The state of a trained run, from its exported weights.
+
+    Raises:
+        UserError: If the files are missing, damaged, or of another configuration.
+    """
+    state = setup.state
+    policy = with_parameters(state.policy, weights.load(folder.policy, named_parameters(state.policy)))
+    bonus, eta = state.bonus, state.eta
+    if setup.learner.bonus is not None:
+        like = setup.learner.bonus.tensors(state.bonus) | {"eta": state.eta}
+        tensors = weights.load(folder.dynamics, like)
+        bonus, eta = setup.learner.bonus.with_tensors(state.bonus, tensors), tensors["eta"]
+    # Past the warm-up, whatever the iteration: a test uses the bonus.
+    trained = LearnerState(policy, bonus, eta, state.iteration + setup.learner.experiment.iterations)
+    return jax.tree.map(jax.numpy.asarray, trained)
+
+
+def sentence(row: Row, experiment: Experiment, seconds: float) -> str:
+    """A meta-iteration in a line of the log."""
+    return (
+        f"iteration {row['Iteration']}/{experiment.iterations}  steps {row['TotalEnvSteps']}"
+        f"  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
+        f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
+        f"  kl {row['KL']:.4f}" + (f"  eta {row['Eta']:.3f}" if "Eta" in row else "") + f"  {seconds:.2f} s"
+    )
+
+
+def troubles(row: Row) -> list[str]:
+    """What went wrong in a meta-iteration, in words."""
+    messages = []
+    if row["NonFinite"]:
+        messages.append(f"{row['NonFinite']} steps had rewards or observations that are not finite")
+    if row["Verdict"] in VERDICTS:
+        messages.append(f"the policy was not changed: {VERDICTS[row['Verdict']]}")
+    if row.get("Dynamics/Refused"):
+        messages.append("the dynamics model was not changed: its update was not finite")
+    return messages
+
+
+@contextmanager
+def stop_requested() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, in place of ending the process; a second SIGINT interrupts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if stop.is_set() and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        stop.set()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
