@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from mime.keys import (
     Configuration,
@@ -109,15 +109,14 @@ class Experiment(Configuration):
     dyn_second_order: bool = False
     """Measure information gain by VIME's closed form in place of one Adam step."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Experiment":
+    def check(self) -> None:
+        """Refuses values that do not go together."""
         if self.adapt_eta and not self.use_vime:
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.normalize_spaces and self.use_vime and self.pre_epochs == 0:
             raise ValueError(
                 "normalize-spaces: true takes its statistics from the warm-up; set pre-epochs to 1 or more"
             )
-        return self
 
     @property
     def iterations(self) -> int:

@@ -76,12 +76,20 @@ class Configuration(BaseModel):
             raise ValueError(f"is not an environment{nearest(name, registration.ENVIRONMENTS)}")
         return name
 
+    def check(self) -> None:
+        """Refuses values that do not go together.
+
+        Raises:
+            ValueError: If there are any.
+        """
+
     @model_validator(mode="after")
-    def _possible_environment(self) -> "Configuration":
+    def _consistent(self) -> "Configuration":
         try:
             registration.make(self.env_name, self.env_kwargs)
         except (ValueError, TypeError) as error:
             raise ValueError(f"env-kwargs: {error}") from None
+        self.check()
         return self
 
     @model_validator(mode="wrap")

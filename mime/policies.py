@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Self
 
 import equinox as eqx
 import gymnasium
@@ -30,7 +29,7 @@ class Gaussian(eqx.Module):
         standardised = (action - self.mean) * jnp.exp(-self.log_std)
         return -jnp.sum(0.5 * standardised**2 + self.log_std + 0.5 * math.log(2 * math.pi), axis=-1)
 
-    def kl(self, other: Self) -> Float[Array, "*batch"]:
+    def kl(self, other: "Gaussian") -> Float[Array, "*batch"]:
         """Kullback-Leibler divergence KL(self || other), in nats."""
         log_ratio = self.log_std - other.log_std
         distance = (self.mean - other.mean) * jnp.exp(-other.log_std)
@@ -51,7 +50,7 @@ class Categorical(eqx.Module):
         log_probabilities = jax.nn.log_softmax(self.logits)
         return jnp.take_along_axis(log_probabilities, action[..., None], axis=-1)[..., 0]
 
-    def kl(self, other: Self) -> Float[Array, "*batch"]:
+    def kl(self, other: "Categorical") -> Float[Array, "*batch"]:
         """Kullback-Leibler divergence KL(self || other), in nats."""
         ours, theirs = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
         return jnp.sum(jnp.exp(ours) * (ours - theirs), axis=-1)

@@ -1,5 +1,6 @@
-"""Shapes and types written in the library's annotations are checked at run time."""
+"""Shapes and types of every annotated function are checked while testing."""
 
-import jaxtyping
+from jaxtyping import install_import_hook
 
-jaxtyping.install_import_hook("mime", "beartype.beartype")
+# Kept open for the whole session: modules are checked when they are first imported.
+install_import_hook("mime", "beartype.beartype").__enter__()

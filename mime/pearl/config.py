@@ -3,8 +3,6 @@
 import math
 from typing import ClassVar, Literal
 
-from pydantic import model_validator
-
 from mime.envs import registration
 from mime.keys import Configuration, Fraction, NonNegative, OneOrMore, Positive, ZeroOrMore
 
@@ -107,8 +105,8 @@ class PearlExperiment(Configuration):
         recent = self.trajectories(self.num_steps_prior) + self.trajectories(self.num_steps_posterior)
         return max(recent, self.trajectories(self.num_initial_steps)) * self.max_path_length
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "PearlExperiment":
+    def check(self) -> None:
+        """Refuses values that do not go together."""
         if self.trajectories(self.num_steps_per_eval) <= self.num_exp_traj_eval:
             raise ValueError(
                 f"num-steps-per-eval: {self.num_steps_per_eval} leaves no trajectory of the posterior after"
@@ -124,4 +122,3 @@ class PearlExperiment(Configuration):
             raise ValueError(
                 "sparse-rewards: true has dense rewards in training only, so env-kwargs needs sparse: true"
             )
-        return self

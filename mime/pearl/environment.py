@@ -33,7 +33,7 @@ class UnitActions(TaskEnvironment):
     def stretched(self, action: Float[Array, "action"]) -> Float[Array, "action"]:
         """The action of the other environment."""
         box = self.environment.action_space
-        return box.low + (action + 1) / 2 * (box.high - box.low)
+        return (box.high + box.low) / 2 + action * (box.high - box.low) / 2
 
     def initial(self, rng: PRNGKeyArray, params: Any = None) -> Any:
         """As in the other environment."""

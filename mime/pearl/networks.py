@@ -1,6 +1,5 @@
 """Multilayer perceptrons as PEARL initialises them."""
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import equinox as eqx
@@ -43,17 +42,21 @@ class Perceptron(eqx.Module):
 
 def named_parameters(name: str, network: Perceptron) -> dict[str, Array]:
     """The network's arrays under names of the form policy.layer1.weight [out, in]."""
-    return {
-        f"{name}.layer{number}.{part}": getattr(layer, part)
-        for number, layer in enumerate(network.layers, start=1)
-        for part in ("weight", "bias")
-    }
+    return dict(zip(_names(name, network), _arrays(network)))
 
 
 def with_parameters(name: str, network: Perceptron, named: dict[str, Array]) -> Perceptron:
     """The network with its arrays replaced by those of the same names."""
-    arrays: Sequence[Array] = [named[key] for key in named_parameters(name, network)]
-    return eqx.tree_at(lambda net: list(named_parameters(name, net).values()), network, arrays)
+    return eqx.tree_at(_arrays, network, [named[key] for key in _names(name, network)])
+
+
+def _names(name: str, network: Perceptron) -> list[str]:
+    numbers = range(1, len(network.layers) + 1)
+    return [f"{name}.layer{number}.{part}" for number in numbers for part in ("weight", "bias")]
+
+
+def _arrays(network: Perceptron) -> list:
+    return [array for layer in network.layers for array in (layer.weight, layer.bias)]
 
 
 def _initialised(layer: eqx.nn.Linear, bound: float, bias: float, *, key: PRNGKeyArray) -> eqx.nn.Linear:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mime.finite import all_finite, select
+from mime.finite import select
 from mime.pearl.config import PearlExperiment
 from mime.pearl.encoder import Encoder, Posterior
 from mime.pearl.networks import Perceptron
@@ -169,9 +169,9 @@ class SoftActorCritic:
         steps, optimiser = self._optimiser().update(gradient, state.optimiser)
         networks = optax.apply_updates(state.networks, steps)
         target = optax.incremental_update(networks.value, state.target_value, self.experiment.soft_target_tau)
-        new_state = SacState(networks, target, optimiser)
-        finite = all_finite(new_state)
-        return select(finite, new_state, state), metrics | {"Refused": ~finite}
+        # Of a finite gradient, whose square does not overflow, Adam makes nothing that is not finite.
+        finite = jnp.isfinite(optax.global_norm(gradient))
+        return select(finite, SacState(networks, target, optimiser), state), metrics | {"Refused": ~finite}
 
     def losses(
         self,

@@ -1,13 +1,14 @@
 """What a run asks of a learner, whatever the method."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, PRNGKeyArray
 
 from mime.sampling.episodes import Episodes
 
 
+@runtime_checkable
 class MetaLearner(Protocol):
     """Learns to adapt to tasks. Its state is a pytree of arrays with an `iteration`; all functions are pure."""
 

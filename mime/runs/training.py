@@ -201,10 +201,9 @@ def load_weights(folder: RunFolder, setup: Setup) -> Any:
     Raises:
         UserError: If the files are missing, damaged, or of another configuration.
     """
-    files = {
-        name: weights.load(folder.weights(name), like) for name, like in setup.learner.tensors(setup.state).items()
-    }
-    return jax.tree.map(jax.numpy.asarray, setup.learner.with_tensors(setup.state, files))
+    expected = setup.learner.tensors(setup.state)
+    files = {name: weights.load(folder.weights(name), like) for name, like in expected.items()}
+    return setup.learner.with_tensors(setup.state, jax.tree.map(jax.numpy.asarray, files))
 
 
 def sentence(row: Row, experiment: Configuration, seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Episodes: what a policy lived through, the same whoever collected it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -75,6 +75,7 @@ def named_stages(stages: Sequence[Any]) -> dict[str, Any]:
     return {f"Train-{number}": stage for number, stage in enumerate(inner)} | {"Valid": after}
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Collects episodes of many tasks at once, each with a policy of its own."""
 
