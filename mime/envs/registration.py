@@ -32,7 +32,9 @@ def make(env_name: str, env_kwargs: dict[str, Any]) -> TaskEnvironment:
         ValueError: If the environment has no such argument, or refuses its value.
     """
     constructor = ENVIRONMENTS[env_name]
-    allowed = inspect.signature(constructor).parameters
+    parameters = inspect.signature(constructor).parameters
+    # Gymnasium's own `options`, which would overwrite any attribute, is not one of ours: they are keyword-only.
+    allowed = {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
     arguments = {}
     for name, value in env_kwargs.items():
         if name not in allowed:

@@ -12,7 +12,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
@@ -216,7 +216,7 @@ def adam_gain(
     network: BayesianNetwork,
     inputs: Float[Array, "steps in"],
     targets: Float[Array, "steps out"],
-    keys: PRNGKeyArray,
+    keys: Key[Array, "steps"],
     *,
     rate: float,
 ) -> Float[Array, "steps"]:
@@ -235,7 +235,10 @@ def adam_gain(
 
 
 def closed_form_gain(
-    network: BayesianNetwork, inputs: Float[Array, "steps in"], targets: Float[Array, "steps out"], keys: PRNGKeyArray
+    network: BayesianNetwork,
+    inputs: Float[Array, "steps in"],
+    targets: Float[Array, "steps out"],
+    keys: Key[Array, "steps"],
 ) -> Float[Array, "steps"]:
     """step² / 2 * gradient^T H^-1 gradient, the KL of a natural-gradient step to second order (VIME, eq. 16-17).
 
@@ -258,7 +261,10 @@ def closed_form_gain(
 
 
 def likelihood_gradients(
-    network: BayesianNetwork, inputs: Float[Array, "steps in"], targets: Float[Array, "steps out"], keys: PRNGKeyArray
+    network: BayesianNetwork,
+    inputs: Float[Array, "steps in"],
+    targets: Float[Array, "steps out"],
+    keys: Key[Array, "steps"],
 ) -> BayesianNetwork:
     """Gradient of each transition's negative log-likelihood: the network's structure with a leading `steps` axis."""
 
