@@ -156,6 +156,14 @@ class InformationGain:
 
     def tensors(self, state: DynamicsState) -> dict[str, Array]:
         """Posterior means (`layer1.weight_mu`, ...), rhos (standard deviation softplus(rho)), and the statistics."""
+        return self._named_leaves(state)
+
+    def with_tensors(self, state: DynamicsState, named: dict[str, Array]) -> DynamicsState:
+        """The state with the arrays that `tensors` names replaced."""
+        names = list(self.tensors(state))
+        return eqx.tree_at(lambda s: list(self._named_leaves(s).values()), state, [named[name] for name in names])
+
+    def _named_leaves(self, state):
         named = {}
         for symbol, layers in (("mu", state.network.mean), ("rho", state.network.rho)):
             for number, layer in enumerate(layers, start=1):
@@ -169,11 +177,6 @@ class InformationGain:
             named[f"{space}.mean"] = statistics.mean
             named[f"{space}.sum_of_squares"] = statistics.sum_of_squares
         return named
-
-    def with_tensors(self, state: DynamicsState, named: dict[str, Array]) -> DynamicsState:
-        """The state with the arrays that `tensors` names replaced."""
-        names = list(self.tensors(state))
-        return eqx.tree_at(lambda s: list(self.tensors(s).values()), state, [named[name] for name in names])
 
     def _adapted(self, network: BayesianNetwork, inputs, targets, valid, key: PRNGKeyArray) -> BayesianNetwork:
         gradient = jax.grad(bnn.loss)(network, inputs, targets, valid, kl_scale=self.kl_scale, key=key)

@@ -8,7 +8,7 @@ import pytest
 
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
-from tests.runs.conftest import small
+from tests.small_runs import small
 
 
 def test_a_new_folder_is_made_with_its_parents(tmp_path):

@@ -3,7 +3,6 @@
 import csv
 import os
 import signal
-import threading
 import time
 
 import jax
@@ -17,7 +16,7 @@ from mime.errors import Failure
 from mime.runs.folder import RunFolder
 from mime.runs.testing import evaluate
 from mime.runs.training import load_weights, set_up, train
-from tests.runs.conftest import METHODS, SMALL, results, run, small
+from tests.small_runs import METHODS, SMALL, results, run, small
 
 ITERATIONS = SMALL["num-batches"] + SMALL["pre-epochs"]
 
@@ -122,7 +121,6 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_the_same_result(tmp_pat
 
 
 def test_a_signal_ends_the_run_after_the_iteration_under_way_with_a_checkpoint(tmp_path):
-    threading.Timer(0, lambda: None).start()
     folder = RunFolder(tmp_path / "stopped")
     folder.create(overwrite=False)
     experiment = small()
