@@ -27,7 +27,7 @@ def evaluate(
     Args:
         folder: Of the run; its configuration and weights are read, `test_*` and `test/` written anew.
         num_batches: Times that every held-out task is adapted to.
-        num_steps: Inner steps.
+        num_steps: Steps of adaptation: inner steps, or trajectories of context.
         seed: Of everything random.
         report: Called with the metrics of every batch.
 
@@ -49,7 +49,7 @@ def evaluate(
         for batch in range(num_batches):
             key = jax.random.fold_in(stream(seed, TESTING), batch)
             trial = setup.learner.attempt(state, tasks, key, num_steps=num_steps)
-            metrics = jax.device_get(setup.learner.summary(trial, state.eta))
+            metrics = jax.device_get(setup.learner.summary(trial, state))
             metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
             row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
             recorder.row(row)
@@ -57,8 +57,9 @@ def evaluate(
                 f"batch {batch + 1}/{num_batches}  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
                 f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
             )
-            caption = f"Held-out tasks, {num_steps} inner steps, batch {batch + 1}"
-            pictures.record(recorder, folder.figures / "test.png", setup.environment, tasks, trial, caption, batch + 1)
+            caption = f"Held-out tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
+            stages, picture = setup.learner.stages(trial), folder.figures / "test.png"
+            pictures.record(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
             report(row)
             rows.append(row)
     finally:

@@ -13,20 +13,24 @@ from jaxtyping import PRNGKeyArray
 
 from mime.config import Experiment
 from mime.envs import registration
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import Failure, UserError
 from mime.exploration import make_bonus
-from mime.meta.learner import Learner, LearnerState
+from mime.keys import Configuration
+from mime.meta.learner import Learner
 from mime.meta.trpo import Verdict
-from mime.policies import make_policy, named_parameters, with_parameters
+from mime.pearl.config import PearlExperiment
+from mime.pearl.learner import make_learner as make_pearl
+from mime.policies import make_policy
 from mime.runs import pictures, weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.folder import RunFolder
+from mime.runs.learner import MetaLearner
 from mime.runs.metrics import Recorder, Row, cut_back, ordered
 from mime.sampling.compiled import CompiledSampler
 
 # Streams of random numbers derived from the run's seed.
-PARAMETERS, TRAINING, TESTING = 0, 1, 2
+PARAMETERS, TRAINING, TESTING, TASKS = 0, 1, 2, 3
 
 VERDICTS = {
     Verdict.NO_IMPROVEMENT: "no step improved the surrogate",
@@ -39,9 +43,11 @@ class Setup(NamedTuple):
     """An experiment made ready to run."""
 
     environment: TaskEnvironment
-    learner: Learner
-    state: LearnerState
+    learner: MetaLearner
+    state: Any
     """Before training."""
+    sample_tasks: Callable[[PRNGKeyArray], Any]
+    """The training tasks of a meta-iteration, with a leading `tasks` axis."""
 
 
 class Outcome(NamedTuple):
@@ -55,24 +61,37 @@ class Outcome(NamedTuple):
     """Metrics of the last meta-iteration."""
 
 
-def set_up(experiment: Experiment, seed: int) -> Setup:
+def set_up(experiment: Configuration, seed: int) -> Setup:
     """Environment, learner and initial state of an experiment.
 
     Raises:
         UserError: If the method does not fit the environment.
     """
     environment = registration.make(experiment.env_name, experiment.env_kwargs)
+    try:
+        if isinstance(experiment, PearlExperiment):
+            return _set_up_pearl(experiment, environment, seed)
+        return _set_up_gradients(experiment, environment, seed)
+    except ValueError as error:
+        raise UserError(f"{experiment.env_name}: {error}") from None
+
+
+def _set_up_pearl(experiment: PearlExperiment, environment: TaskEnvironment, seed: int) -> Setup:
+    learner = make_pearl(experiment)
+    tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
+    state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
+    return Setup(environment, learner, state, sample_tasks=lambda key: tasks)
+
+
+def _set_up_gradients(experiment: Experiment, environment: TaskEnvironment, seed: int) -> Setup:
     spaces = environment.observation_space, environment.action_space
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
     sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
-    try:
-        policy = make_policy(*spaces, **sizes, key=policy_key)
-    except ValueError as error:
-        raise UserError(f"{experiment.env_name}: {error}") from None
-    tasks = jax.eval_shape(lambda key: environment.sample_tasks(key, experiment.meta_batch_size), policy_key)
-    bonus = make_bonus(experiment, *spaces, num_tasks=jax.tree.leaves(tasks)[0].shape[0])
+    policy = make_policy(*spaces, **sizes, key=policy_key)
+    sample_tasks = jax.jit(lambda key: environment.sample_tasks(key, experiment.meta_batch_size))
+    bonus = make_bonus(experiment, *spaces, num_tasks=count_tasks(jax.eval_shape(sample_tasks, policy_key)))
     learner = Learner(experiment, CompiledSampler(environment, experiment.fast_batch_size), bonus)
-    return Setup(environment, learner, learner.init(policy, key=bonus_key))
+    return Setup(environment, learner, learner.init(policy, key=bonus_key), sample_tasks)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:
@@ -81,7 +100,7 @@ def stream(seed: int, purpose: int) -> PRNGKeyArray:
 
 
 def train(
-    experiment: Experiment,
+    experiment: Configuration,
     folder: RunFolder,
     *,
     seed: int,
@@ -105,7 +124,7 @@ def train(
     Raises:
         Failure: If a file cannot be written.
     """
-    environment, learner, state = set_up(experiment, seed)
+    environment, learner, state, sample_tasks = set_up(experiment, seed)
     checkpoints = Checkpoints(folder.checkpoints)
     record: dict[str, Any] = {}
     if resume:
@@ -130,8 +149,7 @@ def train(
         checkpoints.save(iteration, state, record)
         export(folder, learner, state)
 
-    iterate = jax.jit(learner.iterate) if learner.sampler.compiled else learner.iterate
-    sample_tasks = jax.jit(lambda key: environment.sample_tasks(key, experiment.meta_batch_size))
+    iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
     saved = None
     try:
         with stop_requested() as stop:
@@ -153,8 +171,9 @@ def train(
                 last = iteration == experiment.iterations
                 if last or iteration % experiment.pictures_every == 0 or iteration == 1:
                     caption = f"Training tasks, iteration {iteration}"
+                    stages = learner.stages(trial)
                     pictures.record(
-                        recorder, folder.figures / "train.png", environment, tasks, trial, caption, env_steps
+                        recorder, folder.figures / "train.png", environment, tasks, stages, caption, env_steps
                     )
                 report(row)
                 if last or iteration % experiment.checkpoint_every == 0:
@@ -175,38 +194,31 @@ def train(
         checkpoints.close()
 
 
-def export(folder: RunFolder, learner: Learner, state: LearnerState) -> None:
+def export(folder: RunFolder, learner: MetaLearner, state: Any) -> None:
     """Write the weights that testing needs."""
-    weights.save(folder.policy, named_parameters(state.policy))
-    if learner.bonus is not None:
-        weights.save(folder.dynamics, learner.bonus.tensors(state.bonus) | {"eta": state.eta})
+    for name, tensors in learner.tensors(state).items():
+        weights.save(folder.weights(name), tensors)
 
 
-def load_weights(folder: RunFolder, setup: Setup) -> LearnerState:
+def load_weights(folder: RunFolder, setup: Setup) -> Any:
     """The state of a trained run, from its exported weights.
 
     Raises:
         UserError: If the files are missing, damaged, or of another configuration.
     """
-    state = setup.state
-    policy = with_parameters(state.policy, weights.load(folder.policy, named_parameters(state.policy)))
-    bonus, eta = state.bonus, state.eta
-    if setup.learner.bonus is not None:
-        like = setup.learner.bonus.tensors(state.bonus) | {"eta": state.eta}
-        tensors = weights.load(folder.dynamics, like)
-        bonus, eta = setup.learner.bonus.with_tensors(state.bonus, tensors), tensors["eta"]
-    # Past the warm-up, whatever the iteration: a test uses the bonus.
-    trained = LearnerState(policy, bonus, eta, state.iteration + setup.learner.experiment.iterations)
-    return jax.tree.map(jax.numpy.asarray, trained)
+    expected = setup.learner.tensors(setup.state)
+    files = {name: weights.load(folder.weights(name), like) for name, like in expected.items()}
+    return setup.learner.with_tensors(setup.state, jax.tree.map(jax.numpy.asarray, files))
 
 
-def sentence(row: Row, experiment: Experiment, seconds: float) -> str:
+def sentence(row: Row, experiment: Configuration, seconds: float) -> str:
     """A meta-iteration in a line of the log."""
     return (
         f"iteration {row['Iteration']}/{experiment.iterations}  steps {row['TotalEnvSteps']}"
         f"  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
         f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
-        f"  kl {row['KL']:.4f}" + (f"  eta {row['Eta']:.3f}" if "Eta" in row else "") + f"  {seconds:.2f} s"
+        + "".join(f"  {name.lower()} {row[name]:.4f}" for name in ("KL", "Eta") if name in row)
+        + f"  {seconds:.2f} s"
     )
 
 
@@ -215,10 +227,12 @@ def troubles(row: Row) -> list[str]:
     messages = []
     if row["NonFinite"]:
         messages.append(f"{row['NonFinite']} steps had rewards or observations that are not finite")
-    if row["Verdict"] in VERDICTS:
+    if row.get("Verdict") in VERDICTS:
         messages.append(f"the policy was not changed: {VERDICTS[row['Verdict']]}")
     if row.get("Dynamics/Refused"):
         messages.append("the dynamics model was not changed: its update was not finite")
+    if row.get("RefusedUpdates"):
+        messages.append(f"{row['RefusedUpdates']} updates were left out: they were not finite")
     return messages
 
 

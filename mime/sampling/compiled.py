@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.policies import Policy
-from mime.sampling.episodes import Episodes
+from mime.sampling.episodes import Behaviour, Episodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class CompiledSampler:
         return jax.vmap(over_trajectories, in_axes=(None, 0, 0, 0))(self.environment, policies, tasks, keys)
 
 
-def rollout(environment: TaskEnvironment, policy: Policy, task: Any, key: PRNGKeyArray) -> Episodes:
+def rollout(environment: TaskEnvironment, policy: Behaviour, task: Any, key: PRNGKeyArray) -> Episodes:
     """One trajectory of one task: `Episodes` with the `steps` axis alone."""
     initial_key, steps_key = jax.random.split(key)
 
