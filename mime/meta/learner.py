@@ -256,7 +256,7 @@ class Learner:
     def _improve_eta(self, state: LearnerState, trial: Trial) -> tuple[Float[Array, ""], Metrics]:
         gradient = jax.grad(self.eta_loss)(state.eta, state, trial)
         eta, clipped = learned_eta.updated(state.eta, gradient, rate=self.experiment.eta_lr)
-        eta = jnp.where(jnp.isfinite(eta), eta, state.eta)
+        eta = jnp.where(jnp.isfinite(gradient) & jnp.isfinite(eta), eta, state.eta)
         return eta, {"EtaGradient": gradient, "EtaClipped": clipped}
 
     def stages(self, trial: Trial) -> list[Episodes]:

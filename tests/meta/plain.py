@@ -110,8 +110,16 @@ def kl(theta, other, episodes):
 
 
 def gradient(function, at, step=1e-5):
-    """Central differences of a function of a vector, whatever the shape of its value; the vector's axis first."""
-    return np.stack([(function(at + step * e) - function(at - step * e)) / (2 * step) for e in np.eye(at.size)])
+    """Of a function of a vector, whatever the shape of its value; the vector's axis first.
+
+    Central differences of fourth order: the surrogate after several inner steps is too steep for the second.
+    """
+
+    def along(e):
+        near, far = (function(at + k * step * e) - function(at - k * step * e) for k in (1, 2))
+        return (8 * near - far) / (12 * step)
+
+    return np.stack([along(e) for e in np.eye(at.size)])
 
 
 def jax_episodes(*tasks):

@@ -1,0 +1,436 @@
+"""Whole meta-iterations of every method in a small environment, and what the learner makes of rewards and weights."""
+
+import dataclasses
+from typing import NamedTuple
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jaxtyping import Array
+
+from mime.config import Experiment
+from mime.envs.task_environment import TaskEnvironment
+from mime.exploration import make_bonus
+from mime.meta.adaptation import share
+from mime.meta.learner import Agent, Experience, Learner, LearnerState, Trial
+from mime.meta.trpo import Verdict
+from mime.policies import CategoricalPolicy, make_policy, with_parameters
+from mime.sampling.compiled import CompiledSampler
+from mime.sampling.episodes import Episodes
+from mime.statistics import standardise
+from tests.meta import plain
+
+KEY = jax.random.key(0)
+TRAJECTORIES = 3
+
+
+class Task(NamedTuple):
+    """A goal on a line, and whether one reward on the way is not a number."""
+
+    goal: Array
+    flawed: Array
+
+
+class Walker(NamedTuple):
+    position: Array
+    time: Array
+
+
+class Line(TaskEnvironment):
+    """A walk on a line: reward minus the distance to the goal, success and end within a half of it."""
+
+    observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (1,))
+    horizon = 3
+
+    def __init__(self, discrete=False):
+        self.action_space = gymnasium.spaces.Discrete(3) if discrete else gymnasium.spaces.Box(-1, 1, (1,))
+
+    def initial(self, rng, params=None):
+        return Walker(jnp.zeros(()), jnp.zeros((), int))
+
+    def observation(self, state, rng, params=None):
+        return state.position[None]
+
+    def transition(self, state, action, rng, params=None):
+        discrete = isinstance(self.action_space, gymnasium.spaces.Discrete)
+        move = action - 1.0 if discrete else jnp.clip(action[0], -1, 1)
+        return Walker(state.position + move, state.time + 1)
+
+    def reward(self, state, action, next_state, rng, params=None):
+        flaw = (params.flawed > 0) & (state.time == 1)
+        return jnp.where(flaw, jnp.nan, -jnp.abs(next_state.position - params.goal))
+
+    def terminal(self, state, rng, params=None):
+        return self.success(state, params)
+
+    def success(self, state, task):
+        return jnp.abs(state.position - task.goal) < 0.5
+
+
+TASKS = Task(jnp.array([1.0, -1.5]), jnp.zeros(2))
+FLAWED = Task(jnp.array([1.0, -1.5]), jnp.array([0.0, 1.0]))
+SMALL = {
+    "hidden_sizes": (),
+    "fast_batch_size": TRAJECTORIES,
+    "meta_batch_size": 2,
+    "dyn_hidden": (),
+    "dyn_fast_lr": 1e-3,
+    "eta_lr": 1e-2,
+}
+
+
+def make(*, discrete=False, **keys):
+    """A learner and its first state."""
+    experiment, environment = Experiment(**SMALL | keys), Line(discrete)
+    spaces = environment.observation_space, environment.action_space
+    policy = make_policy(*spaces, hidden_sizes=experiment.hidden_sizes, nonlinearity="tanh", key=jax.random.key(1))
+    bonus = make_bonus(experiment, *spaces, num_tasks=2)
+    learner = Learner(experiment, CompiledSampler(environment, experiment.fast_batch_size), bonus)
+    return learner, learner.init(policy, key=jax.random.key(2))
+
+
+def assert_same(ours, theirs):
+    """Bit for bit."""
+    assert jax.tree.structure(ours) == jax.tree.structure(theirs)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+        np.testing.assert_array_equal(a, b)
+
+
+def assert_close(ours, theirs, *, atol):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)):
+        np.testing.assert_allclose(a, b, atol=atol, rtol=1e-4)
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+def changed(ours, theirs):
+    return any(np.any(a != b) for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs)))
+
+
+def documented_columns(num_steps, *, bonus):
+    stages = [*(f"Train-{k}" for k in range(num_steps)), "Valid"]
+    names = ["Returns", "Success", "TrajectorySuccess"] + ["IntrinsicReturns", "CombinedReturns"] * bonus
+    columns = {f"{stage}/{name}" for stage in stages for name in names}
+    columns |= {"KL", "SurrogateImprovement", "LineSearchSteps"}
+    return columns | ({"Dynamics/OldMSELoss", "Dynamics/NewMSELoss", "Eta"} if bonus else set())
+
+
+def check_iteration(learner, before, after, metrics, trial):
+    """What must hold for every method."""
+    num_steps = learner.experiment.num_steps
+    assert documented_columns(num_steps, bonus=learner.bonus is not None) <= set(metrics)
+    assert any("Intrinsic" in name or "Eta" in name for name in metrics) == (learner.bonus is not None)
+    for name, value in metrics.items():
+        assert np.isfinite(value), name
+    assert int(after.iteration) == int(before.iteration) + 1
+    assert len(trial.inner) == num_steps
+    steps = 0
+    for stage, experience in [*((f"Train-{k}", e) for k, e in enumerate(trial.inner)), ("Valid", trial.after)]:
+        episodes = experience.episodes
+        valid = np.asarray(episodes.valid)
+        rewards = np.where(valid, episodes.rewards, 0).astype(np.float64)
+        solved = np.any(np.asarray(episodes.success) & valid, axis=-1)
+        assert float(metrics[f"{stage}/Returns"]) == pytest.approx(rewards.sum(axis=-1).mean(), rel=1e-5)
+        assert float(metrics[f"{stage}/TrajectorySuccess"]) == pytest.approx(solved.mean())
+        assert float(metrics[f"{stage}/Success"]) == pytest.approx(solved.any(axis=1).mean())
+        steps += valid.sum()
+        if learner.bonus is not None:
+            intrinsic = np.where(valid, experience.intrinsic, 0).sum(axis=-1).mean()
+            assert float(metrics[f"{stage}/IntrinsicReturns"]) == pytest.approx(intrinsic, rel=1e-4, abs=1e-9)
+            share = 1 / (1 + np.exp(-float(before.eta)))
+            combined = (1.05 - share) * metrics[f"{stage}/Returns"] + (0.05 + share) * intrinsic
+            assert float(metrics[f"{stage}/CombinedReturns"]) == pytest.approx(float(combined), rel=1e-4)
+    assert int(metrics["Steps"]) == steps
+    assert int(metrics["NonFinite"]) == 0
+    assert changed(after.policy, before.policy) == (Verdict(int(metrics["Verdict"])) == Verdict.ACCEPTED)
+    assert 0 <= float(metrics["KL"]) < learner.experiment.max_kl
+
+
+METHODS = {
+    "MAML": {},
+    "E-MAML and noise, three steps": {"e_maml": True, "add_noise": True, "num_steps": 3},
+    "everything but eta": {"e_maml": True, "add_noise": True, "use_vime": True, "dyn_second_order": True},
+    "MIME with advantages, two steps, first order": {
+        "use_vime": True,
+        "adapt_eta": True,
+        "eta_objective": "advantages",
+        "num_steps": 2,
+        "first_order": True,
+        "discrete": True,
+    },
+}
+
+
+@pytest.mark.parametrize("keys", METHODS.values(), ids=METHODS)
+def test_iterations_of_every_method(keys):
+    learner, state = make(**keys)
+    iterate = jax.jit(learner.iterate)
+    accepted = []
+    for number in range(3):
+        new, metrics, trial = iterate(state, TASKS, jax.random.key(number))
+        check_iteration(learner, state, new, metrics, trial)
+        accepted.append(int(metrics["Verdict"]) == Verdict.ACCEPTED)
+        if learner.bonus is not None:
+            assert changed(new.bonus.network, state.bonus.network)
+        assert (float(new.eta) != float(state.eta)) == learner.experiment.adapt_eta
+        state = new
+    assert any(accepted)
+    # All iterations ran the one program.
+    assert iterate._cache_size() == 1
+
+
+def test_an_iteration_of_mime():
+    """Jitted whole or in parts; warm-up; not a number; the same again from the same key."""
+    learner, state = make(use_vime=True, adapt_eta=True, pre_epochs=1, normalize_spaces=True)
+    iterate = jax.jit(learner.iterate)
+
+    # The warm-up: the policy is that of MAML without any bonus, eta stays, the model learns.
+    warm, metrics, trial = iterate(state, TASKS, KEY)
+    check_iteration(learner, state, warm, metrics, trial)
+    maml, maml_state = make(pre_epochs=1)
+    without, _, maml_trial = maml.iterate(maml_state, TASKS, KEY)
+    assert_close(warm.policy, without.policy, atol=1e-6)
+    for ours, theirs in zip([*trial.inner, trial.after], [*maml_trial.inner, maml_trial.after]):
+        assert_close(ours.episodes, theirs.episodes, atol=1e-5)
+    assert changed(warm.policy, state.policy)
+    assert float(metrics["EtaGradient"]) == 0
+    assert_same(warm.eta, state.eta)
+    assert int(warm.bonus.optimiser[0].count) == 50
+    assert int(warm.bonus.observation_statistics.count) == metrics["Steps"]
+
+    # Afterwards: the policy sees the bonus, eta moves, statistics are frozen.
+    new, metrics, trial = iterate(warm, TASKS, KEY)
+    check_iteration(learner, warm, new, metrics, trial)
+    without, _, _ = maml.iterate(dataclasses.replace(warm, bonus=None), TASKS, KEY)
+    assert not np.allclose(flat(new.policy), flat(without.policy), atol=1e-3)
+    assert float(metrics["EtaGradient"]) != 0
+    assert changed(new.eta, warm.eta)
+    assert int(new.bonus.optimiser[0].count) == 51
+    assert_same(new.bonus.observation_statistics, warm.bonus.observation_statistics)
+
+    # The same from the same key, something else from another.
+    assert_same(iterate(warm, TASKS, KEY)[0], new)
+    assert changed(iterate(warm, TASKS, jax.random.key(5))[0].policy, new.policy)
+
+    # In parts.
+    parts, parts_metrics, parts_trial = learner.iterate(warm, TASKS, KEY)
+    assert_close(parts_trial, trial, atol=1e-4)
+    assert_close(parts, new, atol=1e-4)
+    assert set(parts_metrics) == set(metrics)
+
+    # One reward of one task that is not a number, before adaptation and so, through the policy, everything after.
+    refused, metrics, _ = iterate(warm, FLAWED, KEY)
+    assert_same(dataclasses.replace(refused, iteration=warm.iteration), warm)
+    assert int(metrics["NonFinite"]) > 0
+    assert Verdict(int(metrics["Verdict"])) == Verdict.NOT_FINITE
+    assert metrics["Dynamics/Refused"]
+    assert metrics["KL"] == metrics["SurrogateImprovement"] == 0
+
+    # After adaptation only: policy and eta stay; the model, which sees no rewards, learns.
+    spoilt = dataclasses.replace(trial.after, extrinsic=trial.after.extrinsic.at[1, 0, 0].set(jnp.nan))
+    refused, metrics = learner.improve(warm, Trial(trial.inner, spoilt), jax.random.split(KEY)[1])
+    assert_same((refused.policy, refused.eta), (warm.policy, warm.eta))
+    assert Verdict(int(metrics["Verdict"])) == Verdict.NOT_FINITE
+    assert_close(refused.bonus, parts.bonus, atol=1e-5)
+    assert not metrics["Dynamics/Refused"]
+
+    # In later iterations, everything ran the one program.
+    assert iterate._cache_size() == 1
+
+
+class Told:
+    """A bonus that is told the intrinsic rewards beforehand and learns nothing."""
+
+    def __init__(self, intrinsic=None):
+        self.intrinsic = intrinsic
+
+    def init(self, *, key):
+        return jnp.zeros(1)
+
+    def rewards(self, state, episodes, *, key):
+        return self.intrinsic
+
+    def adapt(self, state, episodes, *, key):
+        return state
+
+    def update(self, state, inner, after, *, iteration, key):
+        return state, {}
+
+    def tensors(self, state):
+        return {}
+
+    def with_tensors(self, state, named):
+        return state
+
+
+def random_episodes(rng, *axes):
+    observations = jnp.asarray(rng.normal(size=(*axes, 1)), jnp.float32)
+    ends = rng.integers(1, axes[-1] + 1, axes[:-1])
+    return Episodes(
+        observations=observations,
+        actions=jnp.asarray(rng.normal(size=(*axes, 1)), jnp.float32),
+        rewards=jnp.asarray(rng.gamma(1, 5, size=axes), jnp.float32),
+        next_observations=observations,
+        success=jnp.zeros(axes, bool),
+        valid=jnp.asarray(np.arange(axes[-1]) < ends[..., None]),
+    )
+
+
+def test_noise_is_added_to_the_standardised_rewards_of_every_step():
+    rng, axes = np.random.default_rng(0), (2, 20, 100)
+    episodes, agents = random_episodes(rng, *axes), share(Agent(make()[1].policy, None), 2)
+    clean, noisy, again = (
+        make(add_noise=std > 0, noise_std=std)[0].appraise(agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
+    )
+    for task in range(2):
+        values = np.asarray(clean.extrinsic[task], np.float64)[np.asarray(episodes.valid[task])]
+        assert abs(values.mean()) < 1e-5
+        assert values.std() == pytest.approx(1, abs=1e-5)
+    noise = np.asarray(noisy.extrinsic - clean.extrinsic, np.float64)
+    assert abs(noise.mean()) < 5 * 0.5 / np.sqrt(noise.size)
+    assert noise.std() == pytest.approx(0.5, abs=5 * 0.5 / np.sqrt(2 * noise.size))
+    assert len(np.unique(noise.round(5))) > 0.9 * noise.size
+    assert_same(again, noisy)
+    assert_same(noisy.episodes, episodes)
+
+
+@pytest.mark.parametrize("warming_up", [False, True])
+def test_rewards_mix_the_standardised_bonus_after_the_warm_up(warming_up):
+    rng = np.random.default_rng(1)
+    episodes = random_episodes(rng, 2, 4, 5)
+    extrinsic, intrinsic = rng.normal(size=(2, 2, 4, 5))
+    learner = Learner(Experiment(), CompiledSampler(Line(), 1), Told())
+    experience = Experience(episodes, jnp.asarray(extrinsic, jnp.float32), jnp.asarray(100 * intrinsic, jnp.float32))
+    rewards = np.asarray(learner.rewards(experience, jnp.asarray(0.7, jnp.float32), jnp.asarray(warming_up)))
+    share = 1 / (1 + np.exp(-0.7))
+    for task, valid in enumerate(np.asarray(episodes.valid)):
+        mixed = (1.05 - share) * extrinsic[task] + (0.05 + share) * plain.standardise(intrinsic[task], valid)
+        expected = extrinsic[task] if warming_up else mixed
+        np.testing.assert_allclose(rewards[task][valid], expected[valid], atol=1e-5)
+
+
+@pytest.mark.parametrize(("objective", "num_steps"), [("rewards", 1), ("rewards", 2), ("advantages", 1)])
+@pytest.mark.parametrize("first_order", [False, True])
+def test_eta_gradient_against_finite_differences(objective, num_steps, first_order):
+    """Of -mean(ratio x w) through the inner steps, in NumPy, with the baseline's values held fixed.
+
+    The first order of the meta-gradient ignores how an inner gradient depends on the parameters at which it is taken,
+    but not how it depends on eta; after a single step that is no difference.
+    """
+    rng = np.random.default_rng(3)
+    # Enough steps that the baseline's ten features cannot explain all returns: divided by next to nothing, the
+    # advantages would be next to arbitrary.
+    inner = [[plain.make_episodes(rng, 9, 8) for _ in range(2)] for _ in range(num_steps)]
+    after, theta, eta = [plain.make_episodes(rng, 9, 8) for _ in range(2)], plain.random_theta(rng), 0.4
+    intrinsic = rng.normal(size=(num_steps, 2, 9, 8))
+    keys = {"gamma": 0.9, "gae_lambda": 0.8, "fast_lr": 0.1, "num_steps": num_steps, "first_order": first_order}
+    experiment = Experiment(**keys, use_vime=True, adapt_eta=True, eta_objective=objective)
+
+    def mixed(eta, step, task):
+        episodes, share = inner[step][task], 1 / (1 + np.exp(-eta))
+        bonus = plain.standardise(intrinsic[step][task], episodes.valid)
+        return (1.05 - share) * plain.standardise(episodes.rewards, episodes.valid) + (0.05 + share) * bonus
+
+    def inner_advantages(at, step, task):
+        values = plain.baseline(inner[step][task], mixed(eta, step, task), 0.9)
+        return plain.advantages(inner[step][task], mixed(at, step, task), 0.9, 0.8, values)
+
+    def path(at, task):
+        return plain.inner_loop(
+            theta, [b[task] for b in inner], [inner_advantages(at, k, task) for k in range(num_steps)], 0.1
+        )
+
+    def end(at, task):
+        if not first_order:
+            return path(at, task)[-1]
+        starts = path(eta, task)
+        scores = [plain.score(starts[k], inner[k][task], inner_advantages(at, k, task)) for k in range(num_steps)]
+        return theta + 0.1 * sum(scores)
+
+    def loss(at):
+        values = []
+        for task, episodes in enumerate(after):
+            weights = plain.standardise(episodes.rewards, episodes.valid)
+            if objective == "advantages":
+                weights = plain.advantages(episodes, weights, 0.9, 0.8)
+            change = plain.log_probs(end(at, task), episodes) - plain.log_probs(end(eta, task), episodes)
+            values.append(plain.mean(np.exp(change) * weights, episodes.valid))
+        return -np.mean(values)
+
+    expected = float(plain.gradient(lambda v: loss(v[0]), np.array([eta]))[0])
+
+    def experience(tasks, intrinsic):
+        episodes = plain.jax_episodes(*tasks)
+        return Experience(episodes, jax.vmap(standardise)(episodes.rewards, episodes.valid), jnp.asarray(intrinsic))
+
+    learner = Learner(experiment, CompiledSampler(Line(), 1), Told())
+    with jax.enable_x64(True):
+        # The intrinsic rewards after adaptation do not matter.
+        unused = rng.normal(size=(2, 9, 8))
+        trial = Trial([experience(*each) for each in zip(inner, intrinsic)], experience(after, unused))
+        state = LearnerState(plain.jax_policy(theta), jnp.zeros(1), jnp.asarray(eta), jnp.asarray(0))
+        value, gradient = jax.jit(jax.value_and_grad(learner.eta_loss))(state.eta, state, trial)
+        assert float(value) == pytest.approx(loss(eta), abs=1e-12)
+        assert float(gradient) == pytest.approx(expected, rel=1e-6)
+    assert abs(expected) > 1e-4
+
+
+ARMS = np.array([0, 0, 1, 1, 2, 2])
+
+
+def one_step_bandit(extrinsic, intrinsic=ARMS):
+    """A task of one-step trajectories that pulled each arm twice and saw nothing else."""
+    arms = jnp.asarray(ARMS)[None, :, None]
+    nothing, ones = jnp.zeros((*arms.shape, 1)), jnp.ones(arms.shape, bool)
+    rewards, bonus = (jnp.asarray(values, jnp.float32).reshape(arms.shape) for values in (extrinsic, intrinsic))
+    episodes = Episodes(nothing, arms, rewards, nothing, ones, ones)
+    return Experience(episodes, jax.vmap(standardise)(rewards, ones), bonus)
+
+
+def bandit_state(eta):
+    policy = CategoricalPolicy(1, 3, hidden_sizes=(), key=KEY)
+    policy = with_parameters(policy, {"layer1.weight": jnp.zeros((3, 1)), "layer1.bias": jnp.zeros(3)})
+    return LearnerState(policy, jnp.zeros(1), jnp.asarray(eta, jnp.float32), jnp.zeros((), int))
+
+
+@pytest.mark.parametrize("objective", ["rewards", "advantages"])
+def test_eta_grows_where_the_bonus_leads_to_reward_and_shrinks_where_it_misleads(objective):
+    """Before adaptation arm 0 pays and arm 1 is novel; what pays afterwards is one or the other."""
+    experiment = Experiment(use_vime=True, adapt_eta=True, eta_lr=0.1, eta_objective=objective)
+    learner = Learner(experiment, CompiledSampler(Line(), 1), Told())
+    inner = one_step_bandit(ARMS == 0, 7.0 * (ARMS == 1))
+    etas = []
+    for paying in (0, 1, 2):
+        state, metrics = learner.improve(bandit_state(0.0), Trial([inner], one_step_bandit(paying == ARMS)), KEY)
+        assert not metrics["EtaClipped"]
+        etas.append(float(state.eta))
+    assert etas[0] < -1e-4
+    assert etas[1] > 1e-4
+    # At equal weights, neither reward leads to arm 2 more than the other does.
+    assert abs(etas[2]) < 1e-7
+
+
+def test_eta_keeps_its_value_if_its_gradient_is_not_finite():
+    class Steep(Learner):
+        """The slope of whose loss is the sum of the later intrinsic rewards."""
+
+        def eta_loss(self, eta, state, trial):
+            return eta * jnp.sum(trial.after.intrinsic)
+
+    learner = Steep(Experiment(use_vime=True, adapt_eta=True), CompiledSampler(Line(), 1), Told())
+    inner = one_step_bandit(ARMS == 0, ARMS == 1)
+    for slope, expected in [(np.inf, 0.1), (-np.inf, 0.1), (np.nan, 0.1), (1e30, -0.2), (-1e30, 0.4)]:
+        after = one_step_bandit(ARMS == 0, np.where(np.arange(6) == 0, slope, 0))
+        state, _ = learner.improve(bandit_state(0.1), Trial([inner], after), KEY)
+        assert float(state.eta) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("keys", "logit"), [({}, 0.3), ({"adapt_eta": True}, 0.6)])
+def test_initial_weight(keys, logit):
+    _, state = make(use_vime=True, eta=0.3, adaptable_eta=0.6, **keys)
+    assert float(state.eta) == pytest.approx(logit)
+    assert int(state.iteration) == 0
