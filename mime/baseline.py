@@ -76,6 +76,17 @@ def fitted_values(
     size = jnp.sqrt(jnp.mean(inputs**2, axis=(0, 1)))
     inputs = inputs / jnp.where(size > 0, size, 1)
     num_features = inputs.shape[-1]
-    q, r = jnp.linalg.qr(jnp.concatenate([inputs.reshape(-1, num_features), math.sqrt(RIDGE) * jnp.eye(num_features)]))
-    weights = jax.scipy.linalg.solve_triangular(r, q[: targets.size].T @ targets.ravel())
+    stacked = jnp.concatenate([inputs.reshape(-1, num_features), math.sqrt(RIDGE) * jnp.eye(num_features)])
+    padded = jnp.pad(targets.ravel(), (0, num_features))
+    weights = jax.lax.platform_dependent(stacked, padded, cpu=_least_squares_one_by_one, default=_least_squares)
     return inputs @ weights
+
+
+def _least_squares(matrix: Float[Array, "rows columns"], target: Float[Array, "rows"]) -> Float[Array, "columns"]:
+    q, r = jnp.linalg.qr(matrix)
+    return jax.scipy.linalg.solve_triangular(r, q.T @ target)
+
+
+# LAPACK's calls in jaxlib split a batch over XLA's threads, and wait for the parts on one of these very threads: with
+# as many calls at once as there are threads, all of them wait for ever. A batch of one is not split.
+_least_squares_one_by_one = jax.custom_batching.sequential_vmap(_least_squares)
