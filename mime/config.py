@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from mime.envs import registration
+from mime.envs import hosting, registration
 from mime.errors import UserError
 
 
@@ -56,7 +56,7 @@ class Experiment(BaseModel):
     )
 
     env_name: str = "2DNavigationSparse-v0"
-    """Environment; `mime envs` lists them."""
+    """Environment: a name that `mime envs` lists, `package.module:Class` of your own, or a Gymnasium id."""
     env_kwargs: dict[str, Any] = {}
     """Keyword arguments of the environment."""
 
@@ -149,8 +149,11 @@ class Experiment(BaseModel):
     @field_validator("env_name")
     @classmethod
     def _known_environment(cls, name: str) -> str:
-        if name not in registration.ENVIRONMENTS:
-            raise ValueError(f"is not an environment{_nearest(name, registration.ENVIRONMENTS)}")
+        known = (*registration.ENVIRONMENTS, *hosting.NAMES)
+        # A name of its own form is somebody's environment; any other may be one of ours, misspelt.
+        if name not in known and ":" not in name and difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+            raise ValueError(f"is not an environment{_nearest(name, known)}")
+        registration.check(name)
         return name
 
     @model_validator(mode="after")

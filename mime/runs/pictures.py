@@ -5,14 +5,14 @@ from typing import Any
 
 import jax
 
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.registration import Environment
 from mime.figures.trajectories import before_and_after, picture
 from mime.meta.learner import Trial
 from mime.runs.metrics import Recorder
 
 
 def record(
-    recorder: Recorder, path: Path, environment: TaskEnvironment, tasks: Any, trial: Trial, caption: str, x: int
+    recorder: Recorder, path: Path, environment: Environment, tasks: Any, trial: Trial, caption: str, x: int
 ) -> None:
     """Draw the trajectories before and after adaptation.
 

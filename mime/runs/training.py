@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +14,8 @@ from jaxtyping import PRNGKeyArray
 
 from mime.config import Experiment
 from mime.envs import registration
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.registration import Environment
+from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import Failure, UserError
 from mime.exploration import make_bonus
 from mime.meta.learner import Learner, LearnerState
@@ -21,9 +23,13 @@ from mime.meta.trpo import Verdict
 from mime.policies import make_policy, named_parameters, with_parameters
 from mime.runs import pictures, weights
 from mime.runs.checkpoints import Checkpoints
+from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
+from mime.runs.messages import messages_to
 from mime.runs.metrics import Recorder, Row, cut_back, ordered
 from mime.sampling.compiled import CompiledSampler
+from mime.sampling.episodes import Sampler
+from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers
 
 # Streams of random numbers derived from the run's seed.
 PARAMETERS, TRAINING, TESTING = 0, 1, 2
@@ -35,10 +41,24 @@ VERDICTS = {
 }
 
 
+class Resources(NamedTuple):
+    """Where the episodes of environments outside JAX are lived; those written in JAX need none of it."""
+
+    num_workers: int | None = None
+    """Worker processes; by default one for each processor."""
+    ray_address: str | None = None
+    """Ray cluster that runs them, `local`, `auto` or HOST:PORT; by default they are processes of this machine."""
+    timeout: float = TIMEOUT
+    """Seconds after which a worker that gives no answer is replaced."""
+
+
+HERE = Resources()
+
+
 class Setup(NamedTuple):
     """An experiment made ready to run."""
 
-    environment: TaskEnvironment
+    environment: Environment
     learner: Learner
     state: LearnerState
     """Before training."""
@@ -55,24 +75,48 @@ class Outcome(NamedTuple):
     """Metrics of the last meta-iteration."""
 
 
-def set_up(experiment: Experiment, seed: int) -> Setup:
-    """Environment, learner and initial state of an experiment.
+def set_up(experiment: Experiment, seed: int, resources: Resources = HERE) -> Setup:
+    """Environment, learner and initial state of an experiment. The learner's sampler is to be closed.
 
     Raises:
-        UserError: If the method does not fit the environment.
+        UserError: If the environment cannot be built, or the method does not fit it.
     """
     environment = registration.make(experiment.env_name, experiment.env_kwargs)
-    spaces = environment.observation_space, environment.action_space
+    try:
+        spaces = environment.observation_space, environment.action_space
+    except Exception as error:  # Whatever somebody's environment raises while it is built.
+        raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
     sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
     try:
         policy = make_policy(*spaces, **sizes, key=policy_key)
     except ValueError as error:
         raise UserError(f"{experiment.env_name}: {error}") from None
-    tasks = jax.eval_shape(lambda key: environment.sample_tasks(key, experiment.meta_batch_size), policy_key)
-    bonus = make_bonus(experiment, *spaces, num_tasks=jax.tree.leaves(tasks)[0].shape[0])
-    learner = Learner(experiment, CompiledSampler(environment, experiment.fast_batch_size), bonus)
+    sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
+    compiled = isinstance(environment, TaskEnvironment)
+    num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if compiled else sample_tasks(policy_key))
+    bonus = make_bonus(experiment, *spaces, num_tasks, varying=getattr(environment, "varying", None))
+    learner = Learner(experiment, make_sampler(environment, experiment, resources), bonus)
     return Setup(environment, learner, learner.init(policy, key=bonus_key))
+
+
+def make_sampler(environment: Environment, experiment: Experiment, resources: Resources) -> Sampler:
+    """The sampler that fits the environment.
+
+    Raises:
+        UserError: If a Ray cluster is asked for and cannot be reached.
+    """
+    if isinstance(environment, TaskEnvironment):
+        return CompiledSampler(environment, experiment.fast_batch_size)
+    options = {"number": resources.num_workers, "timeout": resources.timeout}
+    home = experiment.env_name, experiment.env_kwargs
+    if resources.ray_address is None:
+        workers = LocalWorkers(*home, **options)
+    else:
+        from mime.sampling.cluster import RayWorkers
+
+        workers = RayWorkers(*home, address=resources.ray_address, **options)
+    return HostedSampler(environment, experiment.fast_batch_size, workers)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:
@@ -86,6 +130,7 @@ def train(
     *,
     seed: int,
     resume: bool,
+    resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
@@ -96,6 +141,7 @@ def train(
         folder: Made ready by `create`, or on resuming locked.
         seed: Of everything random.
         resume: Go on from the newest intact checkpoint.
+        resources: Where the episodes of environments outside JAX are lived.
         report: Called with the metrics of every meta-iteration.
         warn: Called with anything the user should know at once.
 
@@ -103,9 +149,9 @@ def train(
         How training ended. A signal (SIGINT, SIGTERM) ends it after the iteration under way.
 
     Raises:
-        Failure: If a file cannot be written.
+        Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    environment, learner, state = set_up(experiment, seed)
+    environment, learner, state = set_up(experiment, seed, resources)
     checkpoints = Checkpoints(folder.checkpoints)
     record: dict[str, Any] = {}
     if resume:
@@ -126,16 +172,23 @@ def train(
         export(folder, learner, state)
 
     iterate = jax.jit(learner.iterate) if learner.sampler.compiled else learner.iterate
-    sample_tasks = jax.jit(lambda key: environment.sample_tasks(key, experiment.meta_batch_size))
+    sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
+    sample_tasks = jax.jit(sample_tasks) if learner.sampler.compiled else sample_tasks
+    classes = getattr(environment, "classes", ())
     saved = None
+    if iteration == 0:
+        for remark in getattr(environment, "remarks", ()):
+            recorder.log(remark)
+            warn(remark)
     try:
-        with stop_requested() as stop:
+        with stop_requested() as stop, messages_to(recorder.log, warn):
             while iteration < experiment.iterations and not stop.is_set():
                 started = time.perf_counter()
                 tasks_key, key = jax.random.split(jax.random.fold_in(stream(seed, TRAINING), iteration))
                 tasks = sample_tasks(tasks_key)
                 state, metrics, trial = iterate(state, tasks, key)
                 metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
+                metrics |= class_metrics(environment, classes, tasks, trial)
                 env_steps += metrics.pop("Steps")
                 iteration += 1
                 row = {"TotalEnvSteps": env_steps, "Iteration": iteration} | ordered(metrics)
@@ -159,6 +212,11 @@ def train(
                 save()
             checkpoints.finish()
             return Outcome(iteration, stop.is_set() and iteration < experiment.iterations, row)
+    except Failure:
+        if iteration != saved:
+            save()
+        checkpoints.finish()
+        raise
     except OSError as error:
         kept = "nothing" if saved is None else f"the checkpoint of iteration {saved}"
         raise Failure(
@@ -166,6 +224,7 @@ def train(
             f" with: python train.py --output-folder {folder.path} --resume"
         ) from None
     finally:
+        learner.sampler.close()
         recorder.close()
         checkpoints.close()
 
