@@ -140,8 +140,8 @@ def require_methods(environment: Any) -> None:
     missing = [f"{method}()" for method in REQUIRED if not callable(getattr(environment, method, None))]
     if missing:
         raise ValueError(
-            f"has no {' and no '.join(missing)}: an environment for meta-learning needs sample_tasks(n), which returns n"
-            " tasks, and reset_task(task)"
+            f"has no {' and no '.join(missing)}: an environment for meta-learning needs sample_tasks(n), which returns"
+            " n tasks, and reset_task(task)"
         )
 
 

@@ -16,16 +16,16 @@ NUM_TEST_TASKS = 20
 class HostedEnvironment(ABC):
     """A family of tasks whose episodes are lived in worker processes.
 
-    Every worker holds one instance, built from the same name and arguments as the learner's. A task is any Python object
-    that can be pickled; a batch of them is an array of objects, `[tasks]`.
+    Every worker holds one instance, built from the same name and arguments as the learner's. A task is any Python
+    object that can be pickled; a batch of them is an array of objects, `[tasks]`.
 
     Attributes:
         observation_space: A Box of one axis.
         action_space: Discrete, or a Box of one axis.
         horizon: Most steps of an episode; it is shorter if the environment terminates or truncates it.
         varying: The observation's dimensions that are not the same number in all tasks at all times; None for all.
-        classes, test_classes: Names of the kinds of training and of test tasks, of which metrics are reported one by one;
-            empty if there is one kind.
+        classes, test_classes: Names of the kinds of training and of test tasks, of which metrics are reported one by
+            one; empty if there is one kind.
         remarks: What the user should know about how this environment takes its arguments.
     """
 
