@@ -71,8 +71,8 @@ def fitted_values(
     Ridge regression on features scaled to unit mean square, by the QR factors of the features stacked on the ridge:
     this never squares their condition number, and has full rank whatever the features' rank.
     """
-    inputs = jax.lax.stop_gradient(features(observations)) * valid[..., None]
-    targets = jax.lax.stop_gradient(returns) * valid
+    inputs = jnp.where(valid[..., None], jax.lax.stop_gradient(features(observations)), 0)
+    targets = jnp.where(valid, jax.lax.stop_gradient(returns), 0)
     size = jnp.sqrt(jnp.mean(inputs**2, axis=(0, 1)))
     inputs = inputs / jnp.where(size > 0, size, 1)
     num_features = inputs.shape[-1]

@@ -221,7 +221,10 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     early.add_argument("--config", type=Path)
     early.add_argument("--output-folder", "--output_folder", type=Path)
     early.add_argument("--resume", action="store_true")
+    early.add_argument("--overwrite", action="store_true")
     known, _ = early.parse_known_args(arguments)
+    if known.resume and known.overwrite:
+        raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
     experiment, seed, original = Experiment(), 0, None
     if known.resume and known.output_folder is not None:
         from mime.runs.folder import RunFolder
@@ -238,8 +241,6 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     _require("seed", command.seed, at_least=0)
     _require("num_workers", command.num_workers, at_least=1)
     _require("rollout_timeout", command.rollout_timeout, at_least=1)
-    if command.resume and command.overwrite:
-        raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
     if original is not None:
         _require_same(*original, command)
     elif command.config is None:

@@ -1,8 +1,9 @@
 """The configuration of an experiment: every key, its meaning, its default, and what it refuses."""
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -10,7 +11,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ModelWrapValidatorHandler,
     ValidationError,
     field_validator,
     model_validator,
@@ -157,7 +157,7 @@ class Experiment(BaseModel):
         return name
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self) -> "Experiment":
         try:
             registration.make(self.env_name, self.env_kwargs)
         except (ValueError, TypeError) as error:
@@ -172,7 +172,7 @@ class Experiment(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explained(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _explained(cls, values: Any, handler: Callable[[Any], Any]) -> "Experiment":
         try:
             return handler(values)
         except ValidationError as error:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Self
 
 import equinox as eqx
 import gymnasium
@@ -30,7 +29,7 @@ class Gaussian(eqx.Module):
         standardised = (action - self.mean) * jnp.exp(-self.log_std)
         return -jnp.sum(0.5 * standardised**2 + self.log_std + 0.5 * math.log(2 * math.pi), axis=-1)
 
-    def kl(self, other: Self) -> Float[Array, "*batch"]:
+    def kl(self, other: "Gaussian") -> Float[Array, "*batch"]:
         """Kullback-Leibler divergence KL(self || other), in nats."""
         log_ratio = self.log_std - other.log_std
         distance = (self.mean - other.mean) * jnp.exp(-other.log_std)
@@ -51,7 +50,7 @@ class Categorical(eqx.Module):
         log_probabilities = jax.nn.log_softmax(self.logits)
         return jnp.take_along_axis(log_probabilities, action[..., None], axis=-1)[..., 0]
 
-    def kl(self, other: Self) -> Float[Array, "*batch"]:
+    def kl(self, other: "Categorical") -> Float[Array, "*batch"]:
         """Kullback-Leibler divergence KL(self || other), in nats."""
         ours, theirs = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
         return jnp.sum(jnp.exp(ours) * (ours - theirs), axis=-1)
@@ -159,18 +158,21 @@ def make_policy(
 
 def named_parameters(policy: Policy) -> dict[str, Array]:
     """The policy's arrays under the names of the PyTorch state dict: layer1.weight [out, in], ..., mu.weight, sigma."""
+    return _named_leaves(policy)
+
+
+def with_parameters(policy: Policy, named: dict[str, Array]) -> Policy:
+    """The policy with its arrays replaced by those of the same names."""
+    names = list(named_parameters(policy))
+    return eqx.tree_at(lambda p: list(_named_leaves(p).values()), policy, [named[name] for name in names])
+
+
+def _named_leaves(policy):
     layers = {f"layer{number}": layer for number, layer in enumerate(policy.layers, start=1)}
     if isinstance(policy, GaussianPolicy):
         layers["mu"] = policy.mu
     named = {f"{name}.{part}": getattr(layer, part) for name, layer in layers.items() for part in ("weight", "bias")}
     return named | ({"sigma": policy.sigma} if isinstance(policy, GaussianPolicy) else {})
-
-
-def with_parameters(policy: Policy, named: dict[str, Array]) -> Policy:
-    """The policy with its arrays replaced by those of the same names."""
-    return eqx.tree_at(
-        lambda p: list(named_parameters(p).values()), policy, [named[n] for n in named_parameters(policy)]
-    )
 
 
 def xavier_layers(sizes: Sequence[int], *, key: PRNGKeyArray) -> list[eqx.nn.Linear]:

@@ -53,7 +53,9 @@ def make(env_name: str, env_kwargs: dict[str, Any]) -> Environment:
     if env_name not in ENVIRONMENTS:
         return hosting.make(env_name, env_kwargs)
     constructor = ENVIRONMENTS[env_name]
-    allowed = inspect.signature(constructor).parameters
+    parameters = inspect.signature(constructor).parameters
+    # Gymnasium's own `options`, which would overwrite any attribute, is not one of ours: they are keyword-only.
+    allowed = {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
     arguments = {}
     for name, value in env_kwargs.items():
         if name not in allowed:

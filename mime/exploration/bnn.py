@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Self
 
 import equinox as eqx
 import jax
@@ -77,7 +76,7 @@ class BayesianNetwork(eqx.Module):
         """KL(posterior || prior) over all weights, in nats."""
         return _sum_of_leaves(lambda mean, std: normal_kl(mean, std, self.prior_sd), self.mean, self.std)
 
-    def divergence_after(self, step: Self) -> Float[Array, ""]:
+    def divergence_after(self, step: "BayesianNetwork") -> Float[Array, ""]:
         """KL(posterior after the parameters moved by `step` || posterior), in nats.
 
         Takes the step itself, not the network at its end: the difference of two nearby parameters has few digits left

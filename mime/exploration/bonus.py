@@ -1,7 +1,7 @@
 """What an intrinsic reward is, to everything outside this package."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
@@ -10,6 +10,7 @@ from mime.sampling.episodes import Episodes
 Metrics = dict[str, Float[Array, ""]]
 
 
+@runtime_checkable
 class Bonus(Protocol):
     """An intrinsic reward for exploration. Its state is a pytree of arrays; all functions are pure."""
 

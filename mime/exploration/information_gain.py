@@ -12,7 +12,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
 
 from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
@@ -158,6 +158,14 @@ class InformationGain:
 
     def tensors(self, state: DynamicsState) -> dict[str, Array]:
         """Posterior means (`layer1.weight_mu`, ...), rhos (standard deviation softplus(rho)), and the statistics."""
+        return self._named_leaves(state)
+
+    def with_tensors(self, state: DynamicsState, named: dict[str, Array]) -> DynamicsState:
+        """The state with the arrays that `tensors` names replaced."""
+        names = list(self.tensors(state))
+        return eqx.tree_at(lambda s: list(self._named_leaves(s).values()), state, [named[name] for name in names])
+
+    def _named_leaves(self, state):
         named = {}
         for symbol, layers in (("mu", state.network.mean), ("rho", state.network.rho)):
             for number, layer in enumerate(layers, start=1):
@@ -171,11 +179,6 @@ class InformationGain:
             named[f"{space}.mean"] = statistics.mean
             named[f"{space}.sum_of_squares"] = statistics.sum_of_squares
         return named
-
-    def with_tensors(self, state: DynamicsState, named: dict[str, Array]) -> DynamicsState:
-        """The state with the arrays that `tensors` names replaced."""
-        names = list(self.tensors(state))
-        return eqx.tree_at(lambda s: list(self.tensors(s).values()), state, [named[name] for name in names])
 
     def _adapted(self, network: BayesianNetwork, inputs, targets, valid, key: PRNGKeyArray) -> BayesianNetwork:
         gradient = jax.grad(bnn.loss)(network, inputs, targets, valid, kl_scale=self.kl_scale, key=key)
@@ -221,7 +224,7 @@ def adam_gain(
     network: BayesianNetwork,
     inputs: Float[Array, "steps in"],
     targets: Float[Array, "steps out"],
-    keys: PRNGKeyArray,
+    keys: Key[Array, "steps"],
     *,
     rate: float,
 ) -> Float[Array, "steps"]:
@@ -240,7 +243,10 @@ def adam_gain(
 
 
 def closed_form_gain(
-    network: BayesianNetwork, inputs: Float[Array, "steps in"], targets: Float[Array, "steps out"], keys: PRNGKeyArray
+    network: BayesianNetwork,
+    inputs: Float[Array, "steps in"],
+    targets: Float[Array, "steps out"],
+    keys: Key[Array, "steps"],
 ) -> Float[Array, "steps"]:
     """step² / 2 * gradient^T H^-1 gradient, the KL of a natural-gradient step to second order (VIME, eq. 16-17).
 
@@ -263,7 +269,10 @@ def closed_form_gain(
 
 
 def likelihood_gradients(
-    network: BayesianNetwork, inputs: Float[Array, "steps in"], targets: Float[Array, "steps out"], keys: PRNGKeyArray
+    network: BayesianNetwork,
+    inputs: Float[Array, "steps in"],
+    targets: Float[Array, "steps out"],
+    keys: Key[Array, "steps"],
 ) -> BayesianNetwork:
     """Gradient of each transition's negative log-likelihood: the network's structure with a leading `steps` axis."""
 

@@ -1,7 +1,5 @@
 """Running statistics of observations and actions, to standardise what a dynamics model sees."""
 
-from typing import Self
-
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -16,11 +14,11 @@ class Statistics(eqx.Module):
     """Squared deviations from the mean, summed."""
 
     @classmethod
-    def empty(cls, size: int) -> Self:
+    def empty(cls, size: int) -> "Statistics":
         """Statistics of no vectors of `size` numbers."""
         return cls(count=jnp.zeros(()), mean=jnp.zeros(size), sum_of_squares=jnp.zeros(size))
 
-    def including(self, vectors: Float[Array, "*batch features"], valid: Bool[Array, "*batch"]) -> Self:
+    def including(self, vectors: Float[Array, "*batch features"], valid: Bool[Array, "*batch"]) -> "Statistics":
         """Statistics after the valid vectors, by the parallel update of Chan et al. (1983)."""
         weights = valid.reshape(-1, 1)
         vectors = vectors.reshape(-1, vectors.shape[-1])

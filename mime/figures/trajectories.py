@@ -45,12 +45,11 @@ def picture(
     Returns:
         Red, green and blue of each pixel, the top row first.
     """
-    figure = Figure(figsize=(6, 6), dpi=DOTS_PER_INCH, layout="constrained")
+    figure = _figure(width=600, height=600)
     _panel(environment, figure.add_subplot(), tasks, episodes, title)
-    canvas = FigureCanvasAgg(figure)
     _settle(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def before_and_after(environment: Environment, tasks: Any, before: Episodes, after: Episodes, title: str) -> Figure:
@@ -63,8 +62,7 @@ def before_and_after(environment: Environment, tasks: Any, before: Episodes, aft
         after: Those of the adapted policies.
         title: Above both panels.
     """
-    figure = Figure(figsize=(9, 5), dpi=DOTS_PER_INCH, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = _figure(width=900, height=500)
     figure.suptitle(title, fontsize=12, color=INK)
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     _panel(environment, left, tasks, before, "before adaptation")
@@ -74,8 +72,15 @@ def before_and_after(environment: Environment, tasks: Any, before: Episodes, aft
     return figure
 
 
+def _figure(*, width: int, height: int) -> Figure:
+    """An empty figure of so many pixels, of which pyplot's global state knows nothing."""
+    figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH, layout="compressed")
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def _settle(figure: Figure) -> None:
-    """The first layout, which decides on margins as if panels had no fixed aspect; the second one is right."""
+    """Does the first layout, which sets margins as if panels had no fixed aspect; the one on drawing is right."""
     figure.draw_without_rendering()
 
 

@@ -33,6 +33,8 @@ OWNED = (
     "test",
     "figures",
 )
+# Of the folder's files; a change that an older version could not read gets a new number.
+FORMAT = 1
 EVENTS = "events.out.tfevents.*"
 LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "orbax-checkpoint", "safetensors")
 
@@ -110,6 +112,7 @@ class RunFolder:
         path = self.path / "config.json"
         history = json.loads(path.read_bytes()).get("history", []) if path.exists() else []
         document = {
+            "format": FORMAT,
             "method": experiment.method,
             "seed": seed,
             "experiment": experiment.as_keys(),
@@ -135,6 +138,8 @@ class RunFolder:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}: is damaged: it must hold a JSON object with `experiment` and `seed`") from None
+        if document.get("format", FORMAT) != FORMAT:
+            raise UserError(f"{path}: format {document['format']} is of another version of mime, which reads {FORMAT}")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UserError(f"{path}: seed: {seed!r} must be a whole number, 0 or more")
         return config.parse(keys, source=str(path)), seed

@@ -1,10 +1,15 @@
 """Where metrics go: a CSV file, a text log, TensorBoard."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tensorboardX import SummaryWriter
+from jaxtyping import UInt8
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.proto.summary_pb2 import Summary
 
 from mime.runs.files import LineFile
 from mime.runs.folder import EVENTS
@@ -22,16 +27,16 @@ class Recorder:
         events: Folder of the scalars' event file.
         pictures: Folder of the pictures' event file.
         x_axis: Column that is TensorBoard's x axis.
+        start: Iterations that the files hold already.
     """
 
-    def __init__(self, folder: Path, name: str, *, events: Path, pictures: Path, x_axis: str):
+    def __init__(self, folder: Path, name: str, *, events: Path, pictures: Path, x_axis: str, start: int = 0):
         self.folder = folder
         self.x_axis = x_axis
         self._csv = LineFile(folder / f"{name}_result.csv")
         self._log = LineFile(folder / f"{name}_log.txt")
-        self._scalars = SummaryWriter(str(events))
-        self._pictures = self._scalars if pictures == events else SummaryWriter(str(pictures))
-        self._event_folders = {events, pictures}
+        self._scalars = EventFile(events, start)
+        self._pictures = self._scalars if pictures == events else EventFile(pictures, start)
 
     def log(self, line: str) -> None:
         """A line for the log."""
@@ -42,28 +47,52 @@ class Recorder:
         if self._csv.empty:
             self._csv.write(",".join(row))
         self._csv.write(",".join(_number(value) for value in row.values()))
-        for tag, value in row.items():
-            if tag != self.x_axis:
-                self._scalars.add_scalar(tag, value, row[self.x_axis])
+        scalars = [summary.scalar(tag, value) for tag, value in row.items() if tag != self.x_axis]
+        self._scalars.write(scalars, row[self.x_axis])
 
-    def picture(self, tag: str, image: np.ndarray, x: int) -> None:
-        """An RGB picture `[height, width, 3]`."""
-        self._pictures.add_image(tag, image, x, dataformats="HWC")
+    def picture(self, tag: str, image: UInt8[np.ndarray, "height width 3"], x: int) -> None:
+        """An RGB picture."""
+        self._pictures.write([summary.image(tag, image, dataformats="HWC")], x)
 
     def sizes(self) -> dict[str, int]:
         """Size of every file written so far, by its path in the folder: where to cut them to return to this moment."""
-        for writer in {self._scalars, self._pictures}:
-            writer.flush()
         paths = [self._csv.path, self._log.path]
-        paths += [path for folder in self._event_folders for path in folder.glob(EVENTS)]
+        paths += [path for file in {self._scalars, self._pictures} for path in file.folder.glob(EVENTS)]
         return {str(path.relative_to(self.folder)): path.stat().st_size for path in paths}
 
     def close(self) -> None:
-        """Write what is pending."""
-        for writer in {self._scalars, self._pictures}:
-            writer.close()
+        """Close the files."""
+        for file in {self._scalars, self._pictures}:
+            file.close()
         self._csv.close()
         self._log.close()
+
+
+class EventFile:
+    """A TensorBoard event file, on disk after every write.
+
+    `tensorboardX.SummaryWriter` would write in the background, without a way to know when or whether it has.
+
+    Args:
+        folder: Where the file goes; made if missing.
+        start: Iterations recorded before, which tells this file's name from those of earlier starts of the run.
+    """
+
+    def __init__(self, folder: Path, start: int):
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self._writer = EventsWriter(str(folder / "events"), f".{start}")
+        self._writer.flush()
+
+    def write(self, summaries: Sequence[Summary], x: int) -> None:
+        """Summaries at a place on the x axis."""
+        values = [value for entry in summaries for value in entry.value]
+        self._writer.write_event(Event(wall_time=time.time(), step=x, summary=Summary(value=values)))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
 
 
 def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:

@@ -163,7 +163,12 @@ def train(
     env_steps, row = record.get("env_steps", 0), record.get("row", {})
     iteration = int(state.iteration)
     recorder = Recorder(
-        folder.path, "train", events=folder.path, pictures=folder.train_trajectories, x_axis="TotalEnvSteps"
+        folder.path,
+        "train",
+        events=folder.path,
+        pictures=folder.train_trajectories,
+        x_axis="TotalEnvSteps",
+        start=iteration,
     )
 
     def save() -> None:

@@ -1,6 +1,6 @@
 """Episodes: what a policy lived through, the same whoever collected it."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ class Episodes(eqx.Module):
         return jnp.any(self.success & self.valid, axis=-1)
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Collects episodes of many tasks at once, each with a policy of its own."""
 

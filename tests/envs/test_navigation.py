@@ -136,6 +136,7 @@ def test_dense_success_needs_both_coordinates():
 
 def test_dense_goals_are_uniform_in_the_square():
     goals = np.asarray(DenseNavigation().sample_tasks(KEY, 20_000), np.float64)
+    np.testing.assert_allclose([goals.min(), goals.max()], [-0.5, 0.5], atol=1e-3)
     for coordinate in goals.T:
         assert stats.kstest(coordinate, stats.uniform(-0.5, 1).cdf).pvalue > 1e-3
     assert abs(np.corrcoef(goals.T)[0, 1]) < 0.03

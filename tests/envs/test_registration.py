@@ -61,6 +61,7 @@ def test_there_are_configurations():
         ("2DNavigationSparse-v0", {"sparse": 1}, ["sparse", "1"]),
         ("2DNavigationSparse-v0", {"radius": 1.0}, ["radius", "low, high, sparse, horizon"]),
         ("2DNavigation-v0", {"low": 1.0}, ["low", "none"]),
+        ("2DNavigation-v0", {"options": {"horizon": 1}}, ["options", "none"]),
         ("DogNavigation2D-v0", {"low": "near"}, ["low", "'near'"]),
         ("DogNavigation2D-v0", {"horizon": 10}, ["horizon", "low, high, sparse"]),
         ("MetaPendulum-v0", {"sparse": "yes"}, ["sparse", "'yes'"]),

@@ -115,9 +115,9 @@ def test_discrete_actions():
 def test_the_numpy_policy_is_the_jax_policy(nonlinearity, discrete):
     spaces = sampler(discrete=discrete).environment
     spaces = spaces.observation_space, spaces.action_space
-    policies = jax.vmap(
-        lambda key: make_policy(*spaces, hidden_sizes=(16, 8), nonlinearity=nonlinearity, key=key)
-    )(jax.random.split(KEY, 3))
+    policies = jax.vmap(lambda key: make_policy(*spaces, hidden_sizes=(16, 8), nonlinearity=nonlinearity, key=key))(
+        jax.random.split(KEY, 3)
+    )
     observation = np.array([0.7, -1.3], np.float32)
     generator = np.random.default_rng(0)
     for place in range(3):

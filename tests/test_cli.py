@@ -1,0 +1,114 @@
+"""The commands as a user types them."""
+
+import os
+import signal
+import time
+
+import pytest
+
+
+@pytest.fixture
+def refused(command):
+    """Runs a command that must fail with a message on stderr, on one screen and without a traceback."""
+
+    def run(script, *arguments, code=2):
+        done = command(script, *arguments)
+        text = done.stdout + done.stderr
+        assert done.returncode == code, text
+        assert "Traceback" not in text
+        assert len(text.splitlines()) < 25
+        return text
+
+    return run
+
+
+def test_train_test_and_what_they_print(command, small_yaml, tmp_path):
+    run = tmp_path / "run"
+    train = command("train.py", "--config", small_yaml, "--output-folder", run, "--seed", "3", "--gamma", "0.9")
+    assert train.returncode == 0, train.stderr
+    assert "MAML on 2DNavigation-v0, seed 3" in train.stdout
+    assert f"python test.py --output-folder {run}" in train.stdout
+    assert '"gamma": 0.9' in (run / "config.json").read_text()
+    test = command("test.py", "--output-folder", run, "--num-batches", "2", "--num-steps", "2")
+    assert test.returncode == 0, test.stderr
+    assert "TrajectorySuccess" in test.stdout
+    assert (run / "test_result.csv").read_text().count("\n") == 3
+    again = command("train.py", "--config", small_yaml, "--output-folder", run)
+    assert again.returncode == 2
+    assert "--overwrite" in again.stderr
+
+
+def test_mistakes_in_training_are_told_in_a_message(refused, small_yaml, tmp_path):
+    out = ["--output-folder", tmp_path / "run"]
+    assert "--config: give the YAML file" in refused("train.py", *out)
+    assert "no such file" in refused("train.py", "--config", tmp_path / "none.yaml", *out)
+    assert "--gamma" in refused("train.py", "--config", small_yaml, *out, "--gama", "1")
+    assert "gamma: 1.5 should be less" in refused("train.py", "--config", small_yaml, *out, "--gamma", "1.5")
+    assert "--seed: -1 should be 0 or more" in refused("train.py", "--config", small_yaml, *out, "--seed", "-1")
+    assert "add use-vime" in refused("train.py", "--config", small_yaml, *out, "--adapt-eta")
+    assert "give one of them" in refused("train.py", "--config", small_yaml, *out, "--overwrite", "--resume")
+    assert not (tmp_path / "run").exists()
+
+
+def test_mistakes_in_testing_are_told_in_a_message(refused, tmp_path):
+    assert "is not a run folder" in refused("test.py", "--output-folder", tmp_path)
+    assert "--num-steps: 0 should be 1 or more" in refused("test.py", "--output-folder", tmp_path, "--num-steps", "0")
+
+
+def test_resuming_with_another_configuration_lists_the_differences(refused, command, small_yaml, tmp_path):
+    out = ["--output-folder", tmp_path / "run"]
+    assert command("train.py", "--config", small_yaml, *out, "--num-batches", "1").returncode == 0
+    text = refused("train.py", *out, "--resume", "--gamma", "0.5", "--use-vime")
+    assert "gamma: 0.5, but the run has 0.99" in text
+    assert "use-vime: True, but the run has False" in text
+
+
+def test_help_teaches_every_key(command):
+    text = command("train.py", "--help").stdout
+    for words in ("--use-vime", "--adapt-eta", "--fast-lr", "MAML+noise", "--resume"):
+        assert words in text
+
+
+def test_ctrl_c_ends_cleanly_and_tells_how_to_go_on(command, small_yaml, tmp_path):
+    arguments = ["--config", small_yaml, "--num-batches", "199"]
+    process = command("train.py", *arguments, "--output-folder", tmp_path / "stopped", wait=False)
+    rows = tmp_path / "stopped" / "train_result.csv"
+    while not rows.exists() or not rows.stat().st_size:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "--resume" in out
+    assert "Traceback" not in out + err
+    done = int((tmp_path / "stopped" / "train_result.csv").read_text().splitlines()[-1].split(",")[1])
+    assert (tmp_path / "stopped" / "checkpoints" / str(done)).is_dir()
+
+
+def test_a_test_can_run_while_training_goes_on(command, small_yaml, tmp_path):
+    run = tmp_path / "run"
+    process = command("train.py", "--config", small_yaml, "--num-batches", "500", "--output-folder", run, wait=False)
+    while not (run / "policy.safetensors").exists():
+        time.sleep(0.02)
+    test = command("test.py", "--output-folder", run, "--num-batches", "1", "--num-steps", "1")
+    assert test.returncode == 0, test.stderr
+    assert process.poll() is None
+    process.kill()
+    process.communicate()
+
+
+def test_a_full_disk_ends_with_a_message_and_the_way_on(command, small_yaml, tmp_path):
+    def limit():
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
+
+    done = command(
+        "train.py", "--config", small_yaml, "--output-folder", tmp_path / "run", "--checkpoint-every", "100",
+        "--num-batches", "60", preexec_fn=limit,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "--resume" in done.stderr
+    assert "Traceback" not in done.stderr
+    lines = (tmp_path / "run" / "train_result.csv").read_text().splitlines()
+    assert len({line.count(",") for line in lines}) == 1
