@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float
 
 Vector = Float[np.ndarray, "_numbers"]
 ACTIVATIONS = {
@@ -34,7 +34,7 @@ class NumpyPolicy(NamedTuple):
             return generator.gumbel(size=(num_steps, size))
         return generator.standard_normal((num_steps, size), np.float32)
 
-    def act(self, observation: Vector, noise: Vector) -> Shaped[np.ndarray, "..."]:
+    def act(self, observation: Vector, noise: Vector) -> Vector | np.integer:
         """The action in one state: mean plus scaled noise, unclipped; or the choice of the largest noisy logit."""
         output = self.output(observation)
         if self.log_std is None:
