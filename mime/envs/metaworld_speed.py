@@ -18,6 +18,7 @@ from metaworld.utils import reward_utils
 from scipy.spatial.transform import Rotation
 
 FULL_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
+Number = int | float | np.number
 FRAME = 18  # Numbers that an observation holds twice: of now, and of one step ago.
 
 
@@ -210,12 +211,12 @@ def _orthogonal(rows: list[list[float]]) -> bool:
 
 
 def _tolerance(
-    x: float,
-    bounds: tuple[float, float] = (0.0, 0.0),
-    margin: float = 0.0,
+    x: Number | np.ndarray,
+    bounds: tuple[Number, Number] = (0.0, 0.0),
+    margin: Number = 0.0,
     sigmoid: str = "gaussian",
-    value_at_margin: float = 0.1,
-) -> float:
+    value_at_margin: Number = 0.1,
+) -> Number | np.ndarray:
     """`reward_utils.tolerance` for numbers; arrays, rare shapes and mistakes are left to the original."""
     lower, upper = bounds
     rare = sigmoid not in ("gaussian", "long_tail") or not margin >= 0 or lower > upper or value_at_margin != 0.1

@@ -44,7 +44,7 @@ def task_outcomes(episodes: Episodes) -> dict[str, np.ndarray]:
     last = np.maximum(valid.sum(axis=-1, keepdims=True) - 1, 0)
     at_last = np.take_along_axis(np.asarray(episodes.success), last, axis=-1)[..., 0]
     return {
-        "Returns": np.mean(episodes.returns(), axis=1),
+        "Returns": np.asarray(episodes.returns()).mean(axis=1),
         "Success": solved.any(axis=1).astype(float),
         "TrajectorySuccess": solved.mean(axis=1),
         "LastStepSuccess": at_last.mean(axis=1),

@@ -248,11 +248,12 @@ def load_weights(folder: RunFolder, setup: Setup) -> LearnerState:
         UserError: If the files are missing, damaged, or of another configuration.
     """
     state = setup.state
-    policy = with_parameters(state.policy, weights.load(folder.policy, named_parameters(state.policy)))
+    parameters = weights.load(folder.policy, named_parameters(state.policy))
+    policy = with_parameters(state.policy, jax.tree.map(jax.numpy.asarray, parameters))
     bonus, eta = state.bonus, state.eta
     if setup.learner.bonus is not None:
         like = setup.learner.bonus.tensors(state.bonus) | {"eta": state.eta}
-        tensors = weights.load(folder.dynamics, like)
+        tensors = jax.tree.map(jax.numpy.asarray, weights.load(folder.dynamics, like))
         bonus, eta = setup.learner.bonus.with_tensors(state.bonus, tensors), tensors["eta"]
     # Past the warm-up, whatever the iteration: a test uses the bonus.
     trained = LearnerState(policy, bonus, eta, state.iteration + setup.learner.experiment.iterations)

@@ -1,15 +1,27 @@
 """A worker's work: all trajectories of one task, without JAX."""
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
 from jaxtyping import Shaped
 
 from mime.envs.hosted import HostedEnvironment, seed_globally
-from mime.sampling.numpy_policy import NumpyPolicy
 
 Fields = dict[str, Shaped[np.ndarray, "trajectories steps ..."]]
+
+
+@runtime_checkable
+class Acting(Protocol):
+    """What acts in a worker: a `mime.sampling.numpy_policy.NumpyPolicy`, or anything like it."""
+
+    def noise(self, generator: np.random.Generator, num_steps: int) -> np.ndarray:
+        """What makes a trajectory's actions random, one row a step."""
+        ...
+
+    def act(self, observation: np.ndarray, noise: np.ndarray) -> np.ndarray | np.integer:
+        """The action in one state."""
+        ...
 
 
 class Request(NamedTuple):
@@ -17,13 +29,13 @@ class Request(NamedTuple):
 
     Attributes:
         task: One of the environment's tasks.
-        policy: That acts; a `NumpyPolicy`, or anything else with its `noise` and `act`.
+        policy: That acts.
         words: Name the sampling call and the task's place in it; everything random follows from them.
         num_trajectories: Trajectories to collect.
     """
 
     task: Any
-    policy: NumpyPolicy
+    policy: Acting
     words: tuple[int, ...]
     num_trajectories: int
 
@@ -45,7 +57,7 @@ def rollout(environment: HostedEnvironment, request: Request) -> Fields:
     return fields
 
 
-def live(env: gymnasium.Env, policy: NumpyPolicy, noise: np.ndarray, seed: int, fields: Fields) -> None:
+def live(env: gymnasium.Env, policy: Acting, noise: np.ndarray, seed: int, fields: dict[str, np.ndarray]) -> None:
     """Fill the fields `[steps ...]` of one trajectory."""
     observation, _ = env.reset(seed=seed)
     for step in range(len(noise)):

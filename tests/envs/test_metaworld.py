@@ -22,6 +22,8 @@ from mime.envs.metaworld_speed import accelerated
 from mime.exploration import make_bonus
 from mime.sampling.rollouts import Request, rollout
 
+# Meta-World's scripted policies say so of themselves.
+pytestmark = pytest.mark.filterwarnings("ignore:Constant")
 ML10 = [*ML10_V3["train"], *ML10_V3["test"]]
 KEY = jax.random.key(0)
 PADDING = {*range(11, 18), *range(29, 36), *range(36, 39)}
@@ -114,7 +116,7 @@ def test_accelerated_steps_equal_stock_ones(kind, vectors):
             np.testing.assert_array_equal(observation, observations[step + 1], strict=True)
             assert abs(reward - rewards[step]) < 1e-12
             assert bool(info["success"]) == success[step]
-            assert not (terminated or truncated)
+            assert (terminated, truncated) == (False, False)
 
 
 @pytest.mark.parametrize("kind", ["door-open-v3", "drawer-close-v3", "pick-place-v3"])
@@ -238,7 +240,7 @@ def test_padding_is_found():
 @pytest.mark.parametrize(
     ("name", "arguments", "mentions"),
     [
-        ("Metaworld-ML11", {}, ["Metaworld-ML11", "ML10, ML25, ML45"]),
+        ("Metaworld-ML11", {}, ["did you mean Metaworld-ML10?"]),
         ("Metaworld-ML1-door-shut-v3", {}, ["did you mean ML1-door-"]),
         ("Metaworld-ML10", {"max_episode_steps": 501}, ["max_episode_steps", "501", "1 to 500"]),
         ("Metaworld-ML10", {"benchmark_seed": -1}, ["benchmark_seed", "-1"]),

@@ -180,33 +180,48 @@ def test_rewards_that_are_not_finite_are_named(caplog):
     assert messages == ["task {'goal': 0.4}: rewards not finite at trajectory 0, step 0: nan"]
 
 
-def test_an_interrupt_leaves_no_process():
-    one = sampler(trouble="hang")
-    timer = threading.Timer(4.0, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+def test_an_interrupt_leaves_no_process(tmp_path):
+    marker = tmp_path / "hanging"
+    when(marker, os.kill, os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        episodes_of(one)
+        episodes_of(sampler(trouble="hang", marker=str(marker)))
     assert not children()
 
 
-def test_workers_die_with_their_parent():
+def test_workers_die_with_their_parent(tmp_path):
+    marker, pids = tmp_path / "hanging", tmp_path / "pids"
     program = textwrap.dedent(f"""
-        import os, threading, signal, sys
+        import os, signal, sys
+        from pathlib import Path
         sys.path.insert(0, {str(ROOT)!r})
-        from tests.sampling.test_hosted import sampler, policies_for, TASKS, KEY, children
-        one = sampler(trouble="hang")
-        threading.Timer(4.0, lambda: (print(*[c.pid for c in children()], flush=True),
-                                      os.kill(os.getpid(), signal.SIGKILL))).start()
+        from tests.sampling.test_hosted import TASKS, KEY, children, policies_for, sampler, when
+
+        def die():
+            Path({str(pids)!r}).write_text(" ".join(str(child.pid) for child in children()))
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        when(Path({str(marker)!r}), die)
+        one = sampler(trouble="hang", marker={str(marker)!r})
         one(policies_for(one), TASKS, KEY)
     """)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert done.returncode == -signal.SIGKILL
-    workers = [int(pid) for pid in done.stdout.split()]
-    assert len(workers) == 2
-    deadline = time.monotonic() + 10
+    assert subprocess.run([sys.executable, "-c", program], timeout=120, check=False).returncode == -signal.SIGKILL
+    workers = [int(pid) for pid in pids.read_text().split()]
+    assert workers
+    deadline = time.monotonic() + 20
     while any(map(psutil.pid_exists, workers)) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(map(psutil.pid_exists, workers))
+
+
+def when(marker, action, *arguments):
+    """Act, in a thread, as soon as a file exists."""
+
+    def watch():
+        while not marker.exists():
+            time.sleep(0.05)
+        action(*arguments)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def children():

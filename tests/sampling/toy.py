@@ -42,7 +42,7 @@ class Toy(gymnasium.Env):
 
     def step(self, action):
         change = int(action) - 1 if self.discrete else float(action[0])
-        assert abs(change) <= 1, "the sampler clips"
+        assert not abs(change) > 1, "the sampler clips"
         self.position, self.steps = self.position + 0.1 * change, self.steps + 1
         distance = abs(self.position - self.goal)
         reward = -distance + self._misbehave()
