@@ -89,7 +89,7 @@ def class_table(rows: list[Row]) -> dict[str, dict[str, float]]:
     """For each class of tasks, means over batches of its metrics after adaptation; empty if there is one class."""
     table: dict[str, dict[str, float]] = {}
     for column in rows[0]:
-        stage, *kind, name = column.split("/")
-        if stage == "Valid" and kind:
-            table.setdefault(kind[0], {})[name] = float(np.mean([row[column] for row in rows]))
+        if column.startswith("Valid/") and column.count("/") == 2:
+            _, kind, name = column.split("/")
+            table.setdefault(kind, {})[name] = float(np.mean([row[column] for row in rows]))
     return table

@@ -1,8 +1,9 @@
 """Workers on a Ray cluster: the same rollouts as in local processes, on as many machines as have joined."""
 
 import sys
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
@@ -28,6 +29,14 @@ class RolloutActor:
 
     def ready(self) -> None:
         """Returns once the actor has been started."""
+
+
+class _Errand(NamedTuple):
+    """Who works on which request, and until when."""
+
+    actor: ray.actor.ActorHandle
+    place: int
+    deadline: float
 
 
 class RayWorkers:
@@ -60,20 +69,20 @@ class RayWorkers:
         answers: list[Fields | None] = [None] * len(requests)
         attempts = [0] * len(requests)
         waiting, idle = list(reversed(range(len(requests)))), list(self._actors)
-        busy: dict[ray.ObjectRef, tuple[ray.actor.ActorHandle, int]] = {}
+        busy: dict[ray.ObjectRef, _Errand] = {}
         while waiting or busy:
             while waiting and idle:
                 actor, place = idle.pop(), waiting.pop()
-                busy[actor.answer.remote(requests[place])] = actor, place
-            ready, late = ray.wait(list(busy), timeout=self._timeout)
-            for reference in ready or late:
-                actor, place = busy.pop(reference)
+                reference = actor.answer.remote(requests[place])
+                busy[reference] = _Errand(actor, place, time.monotonic() + self._timeout)
+            for reference in self._stirring(busy):
+                actor, place, _ = busy.pop(reference)
                 try:
                     answers[place] = self._result(reference)
                 except Trouble as trouble:
-                    actor = self._replaced(actor)
                     attempts[place] += 1
                     report(describe(requests[place].task), str(trouble), attempts[place])
+                    actor = self._replaced(actor)
                     waiting.append(place)
                 idle.append(actor)
         return answers
@@ -94,6 +103,14 @@ class RayWorkers:
         return [ready[reference] for reference in started]
 
     @staticmethod
+    def _stirring(busy: dict[ray.ObjectRef, "_Errand"]) -> list[ray.ObjectRef]:
+        """The requests that are answered, have failed, or are late; waits for the first."""
+        patience = min(errand.deadline for errand in busy.values()) - time.monotonic()
+        ready, _ = ray.wait(list(busy), timeout=max(patience, 0))
+        now = time.monotonic()
+        return ready or [reference for reference, errand in busy.items() if errand.deadline <= now]
+
+    @staticmethod
     def _result(reference: ray.ObjectRef) -> Fields:
         try:
             # A copy: what Ray returns is a read-only view of its own store.
@@ -108,6 +125,6 @@ class RayWorkers:
     def _replaced(self, actor: ray.actor.ActorHandle) -> ray.actor.ActorHandle:
         """Another actor in place of one that died or hangs."""
         ray.kill(actor)
-        replacement = self._kind.remote(*self._home)
+        (replacement,) = self._started(1)
         self._actors = [replacement if each is actor else each for each in self._actors]
         return replacement
