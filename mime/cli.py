@@ -1,10 +1,11 @@
-"""The command line: `mime train`, `mime test`, `mime envs`; `train.py` and `test.py` are the first two."""
+"""The command line: `mime train`, `test`, `render` and `envs`; `train.py` and `test.py` are the first two."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -81,6 +82,20 @@ class Test:
 
 
 @dataclass(frozen=True)
+class Render:
+    """Film a trained run on a held-out task, before and after adaptation."""
+
+    output_folder: tyro.conf.Positional[Path]
+    """Run folder that train.py wrote."""
+    task: str | None = None
+    """Part of the task's name, as door-close; by default the first one."""
+    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 1
+    """Inner steps."""
+    seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
+    """Seed of everything random."""
+
+
+@dataclass(frozen=True)
 class Envs:
     """List the environments."""
 
@@ -97,15 +112,15 @@ def test(arguments: Sequence[str]) -> int:
 
 def main() -> int:
     """The console script `mime`; returns the exit status."""
-    commands = {"train": train, "test": test, "envs": lambda arguments: _guarded(_envs, arguments)}
+    commands = {"train": train, "test": test, "envs": partial(_guarded, _envs), "render": partial(_guarded, _render)}
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in commands:
         return commands[name](arguments)
     helping = name in ("-h", "--help")
     if not helping:
         _tell(f"{name}: unknown command; there are {', '.join(commands)}")
-    console.print("usage: mime {train,test,envs} ...\n")
-    for name, command in (("train", Train), ("test", Test), ("envs", Envs)):
+    console.print("usage: mime {train,test,render,envs} ...\n")
+    for name, command in (("train", Train), ("test", Test), ("render", Render), ("envs", Envs)):
         console.print(f"  [bold]{name:6}[/] {command.__doc__.splitlines()[0]}")
     console.print("\n`mime COMMAND --help` lists the options of a command.")
     return 0 if helping else 2
@@ -190,6 +205,19 @@ def _test(arguments: Sequence[str]) -> int:
         numbers=folder.path / "test_result.csv",
         tensorboard=f"tensorboard --logdir {folder.path}",
     )
+    return 0
+
+
+def _render(arguments: Sequence[str]) -> int:
+    command = tyro.cli(Render, args=list(arguments), prog="mime render")
+    _require("num_steps", command.num_steps, at_least=1)
+    _require("seed", command.seed, at_least=0)
+    _prepare_jax()
+    from mime.runs.folder import RunFolder
+    from mime.runs.rendering import render
+
+    folder = RunFolder(command.output_folder)
+    _tell_where(film=render(folder, task=command.task, num_steps=command.num_steps, seed=command.seed))
     return 0
 
 

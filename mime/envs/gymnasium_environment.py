@@ -55,7 +55,8 @@ class GymnasiumEnvironment(HostedEnvironment):
     @cached_property
     def env(self) -> gymnasium.Env:
         """The environment itself, built on first use."""
-        env = self._blueprint.build(**self._arguments)
+        rendering = {} if self.render_mode is None else {"render_mode": self.render_mode}
+        env = self._blueprint.build(**self._arguments, **rendering)
         require_methods(env.unwrapped)
         if isinstance(env.action_space, gymnasium.spaces.Box):
             if self._scale is not None:

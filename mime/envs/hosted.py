@@ -26,6 +26,7 @@ class HostedEnvironment(ABC):
         varying: The observation's dimensions that are not the same number in all tasks at all times; None for all.
         classes, test_classes: Names of the kinds of training and of test tasks, of which metrics are reported one by
             one; empty if there is one kind.
+        render_mode: Of the Gymnasium environments that `enter` builds, if any.
         remarks: What the user should know about how this environment takes its arguments.
     """
 
@@ -35,6 +36,7 @@ class HostedEnvironment(ABC):
     varying: tuple[int, ...] | None = None
     classes: tuple[str, ...] = ()
     test_classes: tuple[str, ...] = ()
+    render_mode: str | None = None
     remarks: tuple[str, ...] = ()
 
     @abstractmethod

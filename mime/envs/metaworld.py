@@ -19,6 +19,7 @@ from mime.envs.metaworld_tasks import TaskList
 BENCHMARKS = ("ML10", "ML25", "ML45")
 LONGEST = 500
 OBSERVATION_SIZE = 39
+CAMERA = "corner2"
 # Versions whose helpers were compared with the faster ones.
 KNOWN_VERSIONS = ("3.1.1",)
 SCALE_REMARK = "normalization_scale has no effect on Meta-World, which clips actions to [-1, 1] itself"
@@ -130,7 +131,8 @@ class Metaworld(HostedEnvironment):
         from metaworld.types import Task
 
         if task.kind not in self._envs:
-            self._envs[task.kind] = gymnasium.wrappers.ClipAction(_environment_class(task.kind)())
+            arguments = {} if self.render_mode is None else {"render_mode": self.render_mode, "camera_name": CAMERA}
+            self._envs[task.kind] = gymnasium.wrappers.ClipAction(_environment_class(task.kind)(**arguments))
         env = self._envs[task.kind]
         content = {"env_cls": _stock_class(task.kind), "rand_vec": task.vector, "partially_observable": True}
         env.unwrapped.set_task(Task(task.kind, pickle.dumps(content)))
