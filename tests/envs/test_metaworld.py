@@ -273,3 +273,16 @@ def test_a_whole_benchmark(tmp_path, monkeypatch):
 
 def test_tasks_are_arrays_of_objects():
     assert as_tasks([np.zeros(2), np.zeros(2)]).shape == (2,)
+
+
+def test_setting_a_task_leaves_nothing_of_an_earlier_one(vectors):
+    fresh, used = (accelerated(ALL_V3_ENVIRONMENTS["door-open-v3"])() for _ in range(2))
+    used.set_task(task_of("door-open-v3", vectors["door-open-v3"][1]))
+    used.reset()
+    used.step(np.ones(4, np.float32))
+    used.set_task(task_of("door-open-v3", vectors["door-open-v3"][0]))
+    for name in ("body_pos", "site_pos"):
+        np.testing.assert_array_equal(getattr(used.model, name), getattr(fresh.model, name))
+    for name in ("qpos", "qvel", "mocap_pos", "qacc_warmstart", "xpos"):
+        np.testing.assert_array_equal(getattr(used.data, name), getattr(fresh.data, name))
+    assert used.curr_path_length == fresh.curr_path_length == 0
