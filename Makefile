@@ -5,8 +5,9 @@ RUN ?= runs/demo
 
 .PHONY: demo test check torture study clean
 
-demo: .venv/ready  ## Train MAML on dense navigation, test it, show what it learned
-	$(BIN)/python train.py --config configs/2d-navigation-dense.yaml --output-folder $(RUN) --num-batches 60 --overwrite
+demo: .venv/ready  ## Train MIME on the dog-feeding robot, test it, show what it learned
+	$(BIN)/python train.py --config configs/msc_project/dog-feeding-robot-navigation.yaml --use-vime --adapt-eta \
+		--output-folder $(RUN) --overwrite
 	$(BIN)/python test.py --output-folder $(RUN)
 
 test: .venv/ready  ## Lint and test
@@ -14,8 +15,11 @@ test: .venv/ready  ## Lint and test
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 -m "not torture and not learning"
 
-torture: .venv/ready  ## Long robustness runs
-	$(BIN)/python -m pytest -m torture
+torture: .venv/ready  ## Long robustness runs: dozens of kills
+	$(BIN)/python -m pytest -m torture -s
+
+study: .venv/ready  ## Full learning runs with stated results
+	$(BIN)/python -m pytest -m learning
 
 .venv/ready: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -27,6 +27,8 @@ from rich.text import Text
 from mime import config
 from mime.config import Experiment
 from mime.errors import Failure, UserError
+from mime.keys import Configuration
+from mime.pearl.config import PearlExperiment
 
 console = Console(highlight=False)
 HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
@@ -57,20 +59,33 @@ class Train:
     """Continue the run in the folder from its newest checkpoint."""
     overwrite: bool = False
     """Replace the run in the folder."""
+    scale: str | None = None
+    """A set of other values in the configuration file: `small`, where it has one, for minutes on a CPU."""
     experiment: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)
     """Keys of the configuration."""
 
 
 @dataclass(frozen=True)
+class TrainPearl(Train):
+    """Meta-train PEARL, the off-policy baseline, and record the run in a folder.
+
+    Every key of the configuration file can be given as an option as well, which then wins over the file.
+    """
+
+    experiment: tyro.conf.OmitArgPrefixes[PearlExperiment] = field(default_factory=PearlExperiment)
+    """Keys of the configuration."""
+
+
+@dataclass(frozen=True)
 class Test:
-    """Adapt a trained run to the held-out tasks of its environment, and report after each inner step."""
+    """Adapt a trained run to the held-out tasks of its environment, and report after each step of adaptation."""
 
     output_folder: Path
     """Run folder that train.py wrote."""
     num_batches: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 3
     """Times that every held-out task is adapted to."""
     num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 10
-    """Inner steps."""
+    """Inner steps; for PEARL, trajectories of context."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
     num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
@@ -130,8 +145,9 @@ def _train(arguments: Sequence[str]) -> int:
     command = _parse_train(arguments)
     _prepare_jax()
     from mime.runs.folder import RunFolder
-    from mime.runs.training import Outcome, Resources
+    from mime.runs.training import Outcome
     from mime.runs.training import train as run
+    from mime.sampling.resources import Resources
 
     experiment, folder = command.experiment, RunFolder(command.output_folder)
     if command.resume:
@@ -175,7 +191,7 @@ def _test(arguments: Sequence[str]) -> int:
     _prepare_jax()
     from mime.runs.folder import RunFolder
     from mime.runs.testing import class_table, curve, evaluate
-    from mime.runs.training import Resources
+    from mime.sampling.resources import Resources
 
     folder = RunFolder(command.output_folder)
     with _progress("test batches", command.num_batches) as (_, advance):
@@ -189,7 +205,7 @@ def _test(arguments: Sequence[str]) -> int:
         )
     names = [name for name in HEADLINES if f"Valid/{name}" in rows[0]]
     table = Table(title=f"{folder.path}: held-out tasks, mean of {len(rows)} batches")
-    for heading in ("Inner steps", *names):
+    for heading in (folder.read_config()[0].STEPS.capitalize(), *names):
         table.add_column(heading, justify="right")
     for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
         table.add_row(str(step), *(f"{value:.3f}" for value in values))
@@ -250,21 +266,24 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     early.add_argument("--output-folder", "--output_folder", type=Path)
     early.add_argument("--resume", action="store_true")
     early.add_argument("--overwrite", action="store_true")
+    early.add_argument("--scale")
     known, _ = early.parse_known_args(arguments)
     if known.resume and known.overwrite:
         raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
-    experiment, seed, original = Experiment(), 0, None
+    experiment: Configuration = Experiment()
+    seed, original = 0, None
     if known.resume and known.output_folder is not None:
         from mime.runs.folder import RunFolder
 
         experiment, seed = original = RunFolder(known.output_folder).read_config()
     if known.config is not None:
-        experiment = config.load(known.config)
+        experiment = config.load(known.config, scale=known.scale)
+    kind = TrainPearl if isinstance(experiment, PearlExperiment) else Train
     command = tyro.cli(
-        Train,
+        kind,
         args=list(arguments),
         prog="train.py",
-        default=Train(output_folder=tyro.MISSING, seed=seed, experiment=experiment),
+        default=kind(output_folder=tyro.MISSING, seed=seed, experiment=experiment),
     )
     _require("seed", command.seed, at_least=0)
     _require("num_workers", command.num_workers, at_least=1)
@@ -276,13 +295,14 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     return command
 
 
-def _require_same(experiment: Experiment, seed: int, command: Train) -> None:
+def _require_same(experiment: Configuration, seed: int, command: Train) -> None:
     old, new = experiment.as_keys() | {"seed": seed}, command.experiment.as_keys() | {"seed": command.seed}
-    changed = [key for key in old if old[key] != new[key] and key != "num-batches"]
+    changed = [key for key in old if old[key] != new.get(key) and key != experiment.LENGTH]
     if changed:
-        lines = [f"{key}: {new[key]!r}, but the run has {old[key]!r}" for key in changed]
+        lines = [f"{key}: {new.get(key)!r}, but the run has {old[key]!r}" for key in changed]
         raise UserError(
-            "--resume continues the run as it was configured; only num-batches may change.\n" + "\n".join(lines)
+            f"--resume continues the run as it was configured; only {experiment.LENGTH} may change.\n"
+            + "\n".join(lines)
         )
 
 

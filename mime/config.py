@@ -1,64 +1,33 @@
 """The configuration of an experiment: every key, its meaning, its default, and what it refuses."""
 
 import difflib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
+from pydantic import Field
+
+from mime.keys import (
+    Configuration,
+    ConfigurationError,
+    Fraction,
+    NonNegative,
+    Number,
+    OneOrMore,
+    Positive,
+    ZeroOrMore,
+    brief,
+    kebab,
+    nearest,
 )
-
-from mime.envs import hosting, registration
-from mime.errors import UserError
+from mime.pearl.config import PearlExperiment
 
 
-class ConfigurationError(UserError):
-    """A configuration that cannot be run. The message names the file, the key, the value and what is allowed."""
+class Experiment(Configuration):
+    """Everything that decides what a run of a gradient-based method computes, apart from its seed."""
 
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError("must be a number")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Count = Annotated[int, BeforeValidator(_number)]
-Positive = Annotated[Number, Field(gt=0)]
-NonNegative = Annotated[Number, Field(ge=0)]
-Fraction = Annotated[Number, Field(ge=0, le=1)]
-OneOrMore = Annotated[Count, Field(ge=1)]
-ZeroOrMore = Annotated[Count, Field(ge=0)]
-
-
-def _kebab(name: str) -> str:
-    return name.replace("_", "-")
-
-
-class Experiment(BaseModel):
-    """Everything that decides what a run computes, apart from its seed."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=_kebab,
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-        validate_default=True,
-    )
-
-    env_name: str = "2DNavigationSparse-v0"
-    """Environment: a name that `mime envs` lists, `package.module:Class` of your own, or a Gymnasium id."""
-    env_kwargs: dict[str, Any] = {}
-    """Keyword arguments of the environment."""
+    LENGTH: ClassVar[str] = "num-batches"
+    STEPS: ClassVar[str] = "inner steps"
 
     # Policy
     hidden_sizes: tuple[OneOrMore, ...] = (64, 64)
@@ -140,43 +109,14 @@ class Experiment(BaseModel):
     dyn_second_order: bool = False
     """Measure information gain by VIME's closed form in place of one Adam step."""
 
-    # Records
-    checkpoint_every: OneOrMore = 10
-    """Meta-iterations between checkpoints."""
-    pictures_every: OneOrMore = 10
-    """Meta-iterations between pictures of the trajectories."""
-
-    @field_validator("env_name")
-    @classmethod
-    def _known_environment(cls, name: str) -> str:
-        known = (*registration.ENVIRONMENTS, *hosting.NAMES)
-        # A name of its own form is somebody's environment; any other may be one of ours, misspelt.
-        if name not in known and ":" not in name and difflib.get_close_matches(name, known, n=1, cutoff=0.8):
-            raise ValueError(f"is not an environment{_nearest(name, known)}")
-        registration.check(name)
-        return name
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "Experiment":
-        try:
-            registration.make(self.env_name, self.env_kwargs)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"env-kwargs: {error}") from None
+    def check(self) -> None:
+        """Refuses values that do not go together."""
         if self.adapt_eta and not self.use_vime:
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.normalize_spaces and self.use_vime and self.pre_epochs == 0:
             raise ValueError(
                 "normalize-spaces: true takes its statistics from the warm-up; set pre-epochs to 1 or more"
             )
-        return self
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _explained(cls, values: Any, handler: Callable[[Any], Any]) -> "Experiment":
-        try:
-            return handler(values)
-        except ValidationError as error:
-            raise ConfigurationError("\n".join(_sentences(error))) from None
 
     @property
     def iterations(self) -> int:
@@ -193,20 +133,61 @@ class Experiment(BaseModel):
             name = "E-MAML" if self.e_maml else "MAML"
         return f"{name}+noise" if self.add_noise else name
 
-    def as_keys(self) -> dict[str, Any]:
-        """The configuration under the names its YAML file would use."""
-        return self.model_dump(mode="json", by_alias=True)
+
+ALGORITHM, SCALES = "algorithm", "scales"
+KEYS = tuple(kebab(name) for name in Experiment.model_fields)
 
 
-KEYS = tuple(_kebab(name) for name in Experiment.model_fields)
-
-
-def load(path: Path) -> Experiment:
+def load(path: Path, *, scale: str | None = None) -> Configuration:
     """The experiment in a YAML file.
+
+    Args:
+        path: The file.
+        scale: Name of an entry under `scales` in the file: keys whose values there replace those of the experiment.
 
     Raises:
         ConfigurationError: If the file cannot be read, or a key or value is not allowed.
     """
+    document = _read(path)
+    if not isinstance(document, dict):
+        return parse(document, source=str(path))
+    scales = document.pop(SCALES, None) or {}
+    if not isinstance(scales, dict) or not all(isinstance(keys, dict) for keys in scales.values()):
+        raise ConfigurationError(f"{path}: {SCALES}: must name lists of `key: value` lines, not {brief(scales)}")
+    if scale is None:
+        return parse(document, source=str(path))
+    if scale not in scales:
+        there_are = f"it has {', '.join(scales)}" if scales else "it has none"
+        raise ConfigurationError(f"{path}: {SCALES}: has no {scale}; {there_are}")
+    return parse(document | scales[scale], source=str(path))
+
+
+def parse(document: Any, *, source: str) -> Configuration:
+    """The experiment described by keys and values.
+
+    Args:
+        document: Mapping from keys in kebab-case (or with underscores) to values. The key `algorithm` chooses the
+            algorithm whose keys the others are: `pearl`, or without it a gradient-based one.
+        source: Where they come from, for error messages.
+
+    Raises:
+        ConfigurationError: One line for each key or value that is not allowed.
+    """
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{source}: must be a list of `key: value` lines, not {brief(document)}")
+    kind = _algorithm(document.get(ALGORITHM), source)
+    keys = tuple(kebab(name) for name in kind.model_fields)
+    unknown = [key for key in document if kebab(str(key)) not in keys]
+    if unknown:
+        lines = [f"{source}: {key}: unknown key{nearest(str(key), keys)}" for key in unknown]
+        raise ConfigurationError("\n".join(lines))
+    try:
+        return kind.model_validate({kebab(key): value for key, value in document.items()})
+    except ConfigurationError as error:
+        raise ConfigurationError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
+
+
+def _read(path: Path) -> Any:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -215,51 +196,15 @@ def load(path: Path) -> Experiment:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
-    return parse({} if document is None else document, source=str(path))
+    return {} if document is None else document
 
 
-def parse(document: Any, *, source: str) -> Experiment:
-    """The experiment described by keys and values.
-
-    Args:
-        document: Mapping from keys in kebab-case (or with underscores) to values.
-        source: Where they come from, for error messages.
-
-    Raises:
-        ConfigurationError: One line for each key or value that is not allowed.
-    """
-    if not isinstance(document, dict):
-        raise ConfigurationError(f"{source}: must be a list of `key: value` lines, not {_brief(document)}")
-    unknown = [key for key in document if _kebab(str(key)) not in KEYS]
-    if unknown:
-        lines = [f"{source}: {key}: unknown key{_nearest(str(key), KEYS)}" for key in unknown]
-        raise ConfigurationError("\n".join(lines))
-    try:
-        return Experiment.model_validate({_kebab(key): value for key, value in document.items()})
-    except ConfigurationError as error:
-        raise ConfigurationError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    lines = []
-    for mistake in error.errors():
-        message = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
-        if mistake["loc"]:
-            key = ".".join(_kebab(str(part)) for part in mistake["loc"])
-            lines.append(f"{key}: {_brief(mistake['input'])} {message}")
-        else:
-            lines.append(message)
-    return lines
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _nearest(name: str, names: Any) -> str:
-    near = difflib.get_close_matches(_kebab(name), names, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]}?" if near else f"; allowed are {', '.join(names)}"
+def _algorithm(name: Any, source: str) -> type[Configuration]:
+    if name is None:
+        return Experiment
+    if name != "pearl":
+        raise ConfigurationError(f"{source}: {ALGORITHM}: {brief(name)} is not pearl; leave the key out for the rest")
+    return PearlExperiment
 
 
 def _nearest_file(path: Path) -> str:

@@ -158,21 +158,17 @@ def make_policy(
 
 def named_parameters(policy: Policy) -> dict[str, Array]:
     """The policy's arrays under the names of the PyTorch state dict: layer1.weight [out, in], ..., mu.weight, sigma."""
-    return _named_leaves(policy)
-
-
-def with_parameters(policy: Policy, named: dict[str, Array]) -> Policy:
-    """The policy with its arrays replaced by those of the same names."""
-    names = list(named_parameters(policy))
-    return eqx.tree_at(lambda p: list(_named_leaves(p).values()), policy, [named[name] for name in names])
-
-
-def _named_leaves(policy):
     layers = {f"layer{number}": layer for number, layer in enumerate(policy.layers, start=1)}
     if isinstance(policy, GaussianPolicy):
         layers["mu"] = policy.mu
     named = {f"{name}.{part}": getattr(layer, part) for name, layer in layers.items() for part in ("weight", "bias")}
     return named | ({"sigma": policy.sigma} if isinstance(policy, GaussianPolicy) else {})
+
+
+def with_parameters(policy: Policy, named: dict[str, Array]) -> Policy:
+    """The policy with its arrays replaced by those of the same names."""
+    # They are named in the order of the pytree's leaves.
+    return jax.tree.unflatten(jax.tree.structure(policy), [named[name] for name in named_parameters(policy)])
 
 
 def xavier_layers(sizes: Sequence[int], *, key: PRNGKeyArray) -> list[eqx.nn.Linear]:

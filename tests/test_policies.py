@@ -140,10 +140,11 @@ def test_names_and_shapes_are_those_of_a_pytorch_state_dict():
 
 
 @pytest.mark.parametrize("kind", [GaussianPolicy, CategoricalPolicy])
-def test_parameters_return_to_their_places(kind):
-    policy = randomised(kind(3, 2, hidden_sizes=(3, 3), key=KEY), np.random.default_rng(5))
+@pytest.mark.parametrize("hidden_sizes", [(), (2,), (2, 2)], ids=len)
+def test_parameters_return_to_their_places(kind, hidden_sizes):
+    policy = randomised(kind(2, 2, hidden_sizes=hidden_sizes, key=KEY), np.random.default_rng(5))
     named = named_parameters(policy)
-    rebuilt = with_parameters(kind(3, 2, hidden_sizes=(3, 3), key=KEY), dict(reversed(named.items())))
+    rebuilt = with_parameters(kind(2, 2, hidden_sizes=hidden_sizes, key=KEY), dict(reversed(named.items())))
     assert jax.tree.structure(rebuilt) == jax.tree.structure(policy)
     for ours, theirs in zip(jax.tree.leaves(rebuilt), jax.tree.leaves(policy)):
         np.testing.assert_array_equal(ours, theirs)

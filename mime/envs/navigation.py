@@ -1,5 +1,7 @@
 """2D navigation: a point robot that must find a goal it is not told."""
 
+import math
+
 import gymnasium
 import jax
 import jax.numpy as jnp
@@ -51,14 +53,16 @@ class RingNavigation(Navigation):
         horizon: Steps of an episode.
 
     Raises:
-        ValueError: Unless 0 <= low < high.
+        ValueError: Unless 0 <= low < high < infinity and horizon >= 1.
     """
 
     success_radius = 1.0
 
     def __init__(self, *, low: float = 5.0, high: float = 9.0, sparse: bool = True, horizon: int = 100):
-        if not 0 <= low < high:
-            raise ValueError(f"low: {low} and high: {high} must satisfy 0 <= low < high")
+        if not 0 <= low < high < math.inf:
+            raise ValueError(f"low: {low} and high: {high} must satisfy 0 <= low < high and be finite")
+        if horizon < 1:
+            raise ValueError(f"horizon: {horizon} must be 1 or more")
         self.low, self.high, self.sparse, self.horizon = low, high, sparse, horizon
         super().__init__()
 

@@ -82,14 +82,27 @@ class BayesianNetwork(eqx.Module):
         Takes the step itself, not the network at its end: the difference of two nearby parameters has few digits left
         in float32.
         """
-        moved = jax.tree.map(lambda rho, change: jax.nn.softplus(rho + change), self.rho, step.rho)
-        return _sum_of_leaves(normal_kl, step.mean, moved, self.std)
+        # softplus(rho + change) = softplus(rho) + log1p(sigmoid(rho) expm1(change)).
+        growth = jax.tree.map(
+            lambda rho, change, std: jnp.log1p(jax.nn.sigmoid(rho) * jnp.expm1(change)) / std,
+            self.rho,
+            step.rho,
+            self.std,
+        )
+        spread = _sum_of_leaves(normal_kl_of_growth, growth)
+        return spread + _sum_of_leaves(lambda change, std: 0.5 * (change / std) ** 2, step.mean, self.std)
 
 
 def normal_kl(mean_difference: Array, std: Array, other_std: Array | float) -> Array:
     """KL(N(m, std²) || N(m', other_std²)) with mean_difference = m - m', elementwise, in nats."""
     log_ratio = jnp.log(std / other_std)
     return 0.5 * jnp.expm1(2 * log_ratio) - log_ratio + 0.5 * (mean_difference / other_std) ** 2
+
+
+def normal_kl_of_growth(growth: Array) -> Array:
+    """KL(N(m, ((1 + growth) std)²) || N(m, std²)), elementwise, in nats: growth + growth² / 2 - log(1 + growth)."""
+    series = growth**2 * (1 - growth * (1 / 3 - growth * (1 / 4 - growth / 5)))
+    return jnp.where(jnp.abs(growth) < 0.03, series, growth + 0.5 * growth**2 - jnp.log1p(growth))
 
 
 def negative_log_likelihood(

@@ -4,6 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from mime.statistics import CONSTANT
+
 
 class Statistics(eqx.Module):
     """Mean and spread of all vectors seen so far; the identity transformation before the first."""
@@ -21,20 +23,24 @@ class Statistics(eqx.Module):
     def including(self, vectors: Float[Array, "*batch features"], valid: Bool[Array, "*batch"]) -> "Statistics":
         """Statistics after the valid vectors, by the parallel update of Chan et al. (1983)."""
         weights = valid.reshape(-1, 1)
-        vectors = vectors.reshape(-1, vectors.shape[-1])
+        vectors = jnp.where(weights, vectors.reshape(-1, vectors.shape[-1]), 0)
         count = jnp.sum(weights)
-        mean = jnp.sum(vectors * weights, axis=0) / jnp.maximum(count, 1)
+        mean = jnp.sum(vectors, axis=0) / jnp.maximum(count, 1)
+        # A float32 sum of thousands of numbers is exact to 1e-5 only; the mean of what is left makes up for that.
+        mean += jnp.sum(jnp.where(weights, vectors - mean, 0), axis=0) / jnp.maximum(count, 1)
         total = self.count + count
         difference = mean - self.mean
         return Statistics(
             count=total,
             mean=self.mean + difference * count / jnp.maximum(total, 1),
             sum_of_squares=self.sum_of_squares
-            + jnp.sum((vectors - mean) ** 2 * weights, axis=0)
+            + jnp.sum(jnp.where(weights, vectors - mean, 0) ** 2, axis=0)
             + difference**2 * self.count * count / jnp.maximum(total, 1),
         )
 
     def standardise(self, vectors: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
         """Subtract the mean and divide by the standard deviation; constant features are only shifted."""
         variance = self.sum_of_squares / jnp.maximum(self.count, 1)
-        return (vectors - self.mean) / jnp.sqrt(jnp.where(variance > 0, variance, 1))
+        # Written so that NaN is not constant.
+        constant = variance <= (CONSTANT * self.mean) ** 2
+        return (vectors - self.mean) / jnp.sqrt(jnp.where(constant, 1, variance))

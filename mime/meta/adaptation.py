@@ -24,7 +24,8 @@ def adapt(
         episodes: Of the task, collected by `policy`.
         advantages: Of the episodes' steps.
         fast_lr: Rate of the step.
-        first_order: Treat the gradient as a constant when differentiating through the step.
+        first_order: Take the gradient at parameters that count as constant when differentiating through the step. It
+            still depends on the advantages.
 
     Returns:
         Parameters theta', differentiable with respect to theta and the advantages.
@@ -37,9 +38,7 @@ def adapt(
         log_probs = distributions(policy, episodes).log_prob(episodes.actions)
         return -masked_mean(log_probs * advantages, episodes.valid)
 
-    gradient = jax.grad(loss)(policy)
-    if first_order:
-        gradient = jax.lax.stop_gradient(gradient)
+    gradient = jax.grad(loss)(jax.lax.stop_gradient(policy) if first_order else policy)
     return jax.tree.map(lambda parameter, slope: parameter - fast_lr * slope, policy, gradient)
 
 

@@ -15,11 +15,12 @@ from mime.config import Experiment
 from mime.envs.task_environment import count_tasks
 from mime.exploration import eta as learned_eta
 from mime.exploration.bonus import Bonus
+from mime.finite import all_finite, select
 from mime.meta import objectives, trpo
 from mime.meta.adaptation import adapt, distributions, share
 from mime.meta.objectives import Outcome
-from mime.policies import Policy
-from mime.sampling.episodes import Episodes, Sampler
+from mime.policies import Policy, named_parameters, with_parameters
+from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
 from mime.statistics import standardise
 
 Metrics = dict[str, Array]
@@ -84,6 +85,11 @@ class Learner:
     sampler: Sampler
     bonus: Bonus | None
 
+    @property
+    def compiled(self) -> bool:
+        """Whether an iteration can be compiled as a whole."""
+        return self.sampler.compiled
+
     def init(self, policy: Policy, *, key: PRNGKeyArray) -> LearnerState:
         """The state before training."""
         logit = self.experiment.adaptable_eta if self.experiment.adapt_eta else self.experiment.eta
@@ -108,7 +114,7 @@ class Learner:
         trial_key, improve_key = jax.random.split(key)
         trial = self.attempt(state, tasks, trial_key, num_steps=self.experiment.num_steps)
         new_state, metrics = self.improve(state, trial, improve_key)
-        return new_state, self.summary(trial, state.eta) | metrics, trial
+        return new_state, self.summary(trial, state) | metrics, trial
 
     def attempt(self, state: LearnerState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
         """Adapt to each task for `num_steps` inner steps, each on fresh episodes, and act once more."""
@@ -163,8 +169,8 @@ class Learner:
                 iteration=state.iteration,
                 key=key,
             )
-            finite = trpo.all_finite(bonus)
-            bonus = trpo.select(finite, bonus, state.bonus)
+            finite = all_finite(bonus)
+            bonus = select(finite, bonus, state.bonus)
             metrics |= bonus_metrics | {"Dynamics/Refused": ~finite}
         if self.experiment.adapt_eta:
             eta, eta_metrics = self._improve_eta(state, trial)
@@ -253,35 +259,34 @@ class Learner:
         eta = jnp.where(jnp.isfinite(eta), eta, state.eta)
         return eta, {"EtaGradient": gradient, "EtaClipped": clipped}
 
+    def stages(self, trial: Trial) -> list[Episodes]:
+        """The episodes before each inner step, and after the last one."""
+        return [experience.episodes for experience in [*trial.inner, trial.after]]
+
     @partial(jax.jit, static_argnums=0)
-    def summary(self, trial: Trial, eta: Float[Array, ""]) -> Metrics:
+    def summary(self, trial: Trial, state: LearnerState) -> Metrics:
         """Returns and success before each inner step (`Train-k`, after k steps) and after the last (`Valid`)."""
-        metrics = {}
-        for number, experience in enumerate(trial.inner):
-            metrics |= {f"Train-{number}/{name}": value for name, value in self._outcomes(experience, eta).items()}
-        metrics |= {f"Valid/{name}": value for name, value in self._outcomes(trial.after, eta).items()}
-        if self.bonus is not None:
-            metrics |= {"Eta": eta, "EtaShare": jax.nn.sigmoid(eta)}
-        batches = [experience.episodes for experience in [*trial.inner, trial.after]]
-        metrics["Steps"] = sum(jnp.sum(episodes.valid) for episodes in batches)
-        metrics["NonFinite"] = sum(jnp.sum(~_finite_steps(episodes) & episodes.valid) for episodes in batches)
-        return metrics
+        metrics = outcomes(self.stages(trial))
+        if self.bonus is None:
+            return metrics
+        for name, experience in named_stages([*trial.inner, trial.after]).items():
+            rewards = jnp.where(experience.episodes.valid, experience.intrinsic, 0)
+            intrinsic = jnp.mean(jnp.sum(rewards, axis=-1))
+            metrics[f"{name}/IntrinsicReturns"] = intrinsic
+            metrics[f"{name}/CombinedReturns"] = learned_eta.mix(metrics[f"{name}/Returns"], intrinsic, state.eta)
+        return metrics | {"Eta": state.eta, "EtaShare": jax.nn.sigmoid(state.eta)}
 
-    def _outcomes(self, experience: Experience, eta: Float[Array, ""]) -> Metrics:
-        episodes = experience.episodes
-        solved = episodes.solved()
-        metrics = {
-            "Returns": jnp.mean(episodes.returns()),
-            "Success": jnp.mean(jnp.any(solved, axis=-1)),
-            "TrajectorySuccess": jnp.mean(solved),
-        }
-        if self.bonus is not None:
-            intrinsic = jnp.mean(jnp.sum(jnp.where(episodes.valid, experience.intrinsic, 0), axis=-1))
-            metrics["IntrinsicReturns"] = intrinsic
-            metrics["CombinedReturns"] = learned_eta.mix(metrics["Returns"], intrinsic, eta)
-        return metrics
+    def tensors(self, state: LearnerState) -> dict[str, dict[str, Array]]:
+        """The parameters that testing needs, by the file that they are exported to."""
+        files = {"policy": named_parameters(state.policy)}
+        return (
+            files if self.bonus is None else files | {"dynamics": self.bonus.tensors(state.bonus) | {"eta": state.eta}}
+        )
 
-
-def _finite_steps(episodes: Episodes) -> Bool[Array, "tasks trajectories steps"]:
-    observed = jnp.isfinite(episodes.observations) & jnp.isfinite(episodes.next_observations)
-    return jnp.all(observed, axis=-1) & jnp.isfinite(episodes.rewards)
+    def with_tensors(self, state: LearnerState, files: dict[str, dict[str, Array]]) -> LearnerState:
+        """The state of a trained run with those parameters; past the warm-up, since a test uses the bonus."""
+        policy, iteration = with_parameters(state.policy, files["policy"]), state.iteration + self.experiment.iterations
+        if self.bonus is None:
+            return LearnerState(policy, None, state.eta, iteration)
+        bonus = self.bonus.with_tensors(state.bonus, files["dynamics"])
+        return LearnerState(policy, bonus, files["dynamics"]["eta"], iteration)

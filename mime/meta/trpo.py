@@ -11,6 +11,8 @@ import optax
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array, Bool, Float, Int
 
+from mime.finite import all_finite, select
+
 Parameters = Any
 Outputs = Any
 
@@ -125,13 +127,3 @@ def step(
         gradient_norm=optax.tree.norm(gradient),
     )
     return select(search.accepted, search.parameters, parameters), report
-
-
-def all_finite(tree: Any) -> Bool[Array, ""]:
-    """Whether every number in a pytree is finite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
-
-
-def select(condition: Bool[Array, ""], this: Any, other: Any) -> Any:
-    """One of two pytrees."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), this, other)

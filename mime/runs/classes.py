@@ -6,19 +6,18 @@ from typing import Any
 import numpy as np
 
 from mime.envs.hosted import HostedEnvironment
-from mime.meta.learner import Trial
 from mime.runs.metrics import Row
 from mime.sampling.episodes import Episodes
 
 
-def class_metrics(environment: Any, classes: Sequence[str], tasks: Any, trial: Trial) -> Row:
+def class_metrics(environment: Any, classes: Sequence[str], tasks: Any, stages: Sequence[Episodes]) -> Row:
     """Returns and success before each inner step and after the last, by class: `Valid/door-close-v3/Success`, ...
 
     Args:
         environment: Where the trial took place.
         classes: Names of the classes to report on, whether or not the batch has tasks of each.
         tasks: Its tasks, with a leading `tasks` axis.
-        trial: What happened.
+        stages: Episodes before each inner step, and after the last one.
 
     Returns:
         Means over each class's tasks, NaN for a class without, and the share of trajectories whose last step was a
@@ -26,10 +25,10 @@ def class_metrics(environment: Any, classes: Sequence[str], tasks: Any, trial: T
     """
     if not isinstance(environment, HostedEnvironment):
         return {}
-    stages = {f"Train-{number}": experience for number, experience in enumerate(trial.inner)} | {"Valid": trial.after}
+    names = [*(f"Train-{number}" for number in range(len(stages) - 1)), "Valid"]
     metrics = {}
-    for stage, experience in stages.items():
-        outcomes = task_outcomes(experience.episodes)
+    for stage, episodes in zip(names, stages):
+        outcomes = task_outcomes(episodes)
         metrics[f"{stage}/LastStepSuccess"] = float(np.mean(outcomes["LastStepSuccess"]))
         for kind in classes:
             members = [environment.class_of(task) == kind for task in tasks]

@@ -16,8 +16,8 @@ import jax
 
 import mime
 from mime import config
-from mime.config import Experiment
 from mime.errors import UserError
+from mime.keys import Configuration
 from mime.runs.files import write_atomically
 
 OWNED = (
@@ -49,12 +49,14 @@ class RunFolder:
     def __init__(self, path: Path):
         self.path = path
         self.checkpoints = path / "checkpoints"
-        self.policy = path / "policy.safetensors"
-        self.dynamics = path / "dynamics.safetensors"
         self.figures = path / "figures"
         self.train_trajectories = path / "train_trajectories"
         self.test = path / "test"
         self._lock: int | None = None
+
+    def weights(self, name: str) -> Path:
+        """The file of exported weights of that name."""
+        return self.path / f"{name}.safetensors"
 
     def owned_files(self) -> list[Path]:
         """What is there that a run wrote."""
@@ -107,7 +109,7 @@ class RunFolder:
             os.close(self._lock)
             self._lock = None
 
-    def write_config(self, experiment: Experiment, seed: int) -> None:
+    def write_config(self, experiment: Configuration, seed: int) -> None:
         """Write `config.json`: the configuration, and when, where and with what each start of the run was made."""
         path = self.path / "config.json"
         history = json.loads(path.read_bytes()).get("history", []) if path.exists() else []
@@ -120,7 +122,7 @@ class RunFolder:
         }
         write_atomically(path, json.dumps(document, indent=2).encode())
 
-    def read_config(self) -> tuple[Experiment, int]:
+    def read_config(self) -> tuple[Configuration, int]:
         """The configuration and the seed in `config.json`.
 
         Raises:

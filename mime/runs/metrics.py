@@ -111,9 +111,10 @@ def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
 def ordered(metrics: Row) -> dict[str, float | int]:
     """The metrics in the order of the columns: training, validation, dynamics, weight, outer step, the rest."""
 
-    def rank(name: str) -> int:
+    def rank(name: str) -> tuple[int, int]:
         matches = [place for place, prefix in enumerate(COLUMN_ORDER) if name.startswith(prefix)]
-        return matches[0] if matches else len(COLUMN_ORDER)
+        step = name.removeprefix("Train-").split("/")[0]
+        return matches[0] if matches else len(COLUMN_ORDER), int(step) if step.isdigit() else 0
 
     return {name: metrics[name] for name in sorted(metrics, key=rank)}
 

@@ -16,12 +16,13 @@ from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.figures.trajectories import picture
 from mime.meta.adaptation import share
-from mime.meta.learner import Agent
+from mime.meta.learner import Agent, Learner
 from mime.policies import Policy
 from mime.runs.folder import RunFolder
-from mime.runs.training import HERE, TESTING, Resources, Setup, load_weights, set_up, stream
+from mime.runs.training import TESTING, Setup, load_weights, set_up, stream
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policy
+from mime.sampling.resources import HERE, Resources
 from mime.sampling.rollouts import Request, rollout
 
 Frame = UInt8[np.ndarray, "height width 3"]
@@ -51,10 +52,13 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     setup = set_up(experiment, run_seed, resources)
     key = stream(seed, TESTING)
     try:
+        if not isinstance(setup.learner, Learner):
+            raise UserError("films are made of gradient-based methods only")
         tasks, name = _chosen(setup.environment, task)
         before, after = _policies(setup, load_weights(folder, setup), tasks, num_steps, key)
     finally:
-        setup.learner.sampler.close()
+        if setup.sampler is not None:
+            setup.sampler.close()
     folder.figures.mkdir(exist_ok=True)
     if isinstance(setup.environment, TaskEnvironment):
         path = folder.figures / "render.gif"

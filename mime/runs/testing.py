@@ -10,7 +10,8 @@ from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
 from mime.runs.messages import messages_to
 from mime.runs.metrics import Recorder, Row, ordered
-from mime.runs.training import HERE, TESTING, Resources, load_weights, set_up, stream
+from mime.runs.training import TESTING, load_weights, set_up, stream
+from mime.sampling.resources import HERE, Resources
 
 
 def evaluate(
@@ -31,7 +32,7 @@ def evaluate(
     Args:
         folder: Of the run; its configuration and weights are read, `test_*` and `test/` written anew.
         num_batches: Times that every held-out task is adapted to.
-        num_steps: Inner steps.
+        num_steps: Steps of adaptation: inner steps, or trajectories of context.
         seed: Of everything random.
         resources: Where the episodes of environments outside JAX are lived.
         report: Called with the metrics of every batch.
@@ -56,9 +57,10 @@ def evaluate(
                 key = jax.random.fold_in(stream(seed, TESTING), batch)
                 tasks = setup.environment.test_batch(batch)
                 trial = setup.learner.attempt(state, tasks, key, num_steps=num_steps)
-                metrics = jax.device_get(setup.learner.summary(trial, state.eta))
+                metrics = jax.device_get(setup.learner.summary(trial, state))
                 metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
-                metrics |= class_metrics(setup.environment, classes, tasks, trial)
+                stages = setup.learner.stages(trial)
+                metrics |= class_metrics(setup.environment, classes, tasks, stages)
                 row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
                 recorder.row(row)
                 recorder.log(
@@ -66,14 +68,14 @@ def evaluate(
                     f"  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
                     f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
                 )
-                caption = f"Held-out tasks, {num_steps} inner steps, batch {batch + 1}"
-                pictures.record(
-                    recorder, folder.figures / "test.png", setup.environment, tasks, trial, caption, batch + 1
-                )
+                caption = f"Held-out tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
+                picture = folder.figures / "test.png"
+                pictures.record(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
                 report(row)
                 rows.append(row)
     finally:
-        setup.learner.sampler.close()
+        if setup.sampler is not None:
+            setup.sampler.close()
         recorder.close()
     return rows
 

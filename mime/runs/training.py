@@ -18,21 +18,24 @@ from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import Failure, UserError
 from mime.exploration import make_bonus
-from mime.meta.learner import Learner, LearnerState
+from mime.keys import Configuration
+from mime.meta.learner import Learner
 from mime.meta.trpo import Verdict
-from mime.policies import make_policy, named_parameters, with_parameters
+from mime.pearl.config import PearlExperiment
+from mime.pearl.learner import make_learner as make_pearl
+from mime.policies import make_policy
 from mime.runs import pictures, weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
+from mime.runs.learner import MetaLearner
 from mime.runs.messages import messages_to
 from mime.runs.metrics import Recorder, Row, cut_back, ordered
-from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Sampler
-from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers
+from mime.sampling.resources import HERE, Resources, make_sampler
 
 # Streams of random numbers derived from the run's seed.
-PARAMETERS, TRAINING, TESTING = 0, 1, 2
+PARAMETERS, TRAINING, TESTING, TASKS = 0, 1, 2, 3
 
 VERDICTS = {
     Verdict.NO_IMPROVEMENT: "no step improved the surrogate",
@@ -41,27 +44,17 @@ VERDICTS = {
 }
 
 
-class Resources(NamedTuple):
-    """Where the episodes of environments outside JAX are lived; those written in JAX need none of it."""
-
-    num_workers: int | None = None
-    """Worker processes; by default one for each processor."""
-    ray_address: str | None = None
-    """Ray cluster that runs them, `local`, `auto` or HOST:PORT; by default they are processes of this machine."""
-    timeout: float = TIMEOUT
-    """Seconds after which a worker that gives no answer is replaced."""
-
-
-HERE = Resources()
-
-
 class Setup(NamedTuple):
     """An experiment made ready to run."""
 
     environment: Environment
-    learner: Learner
-    state: LearnerState
+    learner: MetaLearner
+    state: Any
     """Before training."""
+    sample_tasks: Callable[[PRNGKeyArray], Any]
+    """The training tasks of a meta-iteration, with a leading `tasks` axis."""
+    sampler: Sampler | None = None
+    """What is to be closed in the end."""
 
 
 class Outcome(NamedTuple):
@@ -75,48 +68,47 @@ class Outcome(NamedTuple):
     """Metrics of the last meta-iteration."""
 
 
-def set_up(experiment: Experiment, seed: int, resources: Resources = HERE) -> Setup:
-    """Environment, learner and initial state of an experiment. The learner's sampler is to be closed.
+def set_up(experiment: Configuration, seed: int, resources: Resources = HERE) -> Setup:
+    """Environment, learner and initial state of an experiment.
 
     Raises:
         UserError: If the environment cannot be built, or the method does not fit it.
     """
     environment = registration.make(experiment.env_name, experiment.env_kwargs)
     try:
-        spaces = environment.observation_space, environment.action_space
-    except Exception as error:  # Whatever somebody's environment raises while it is built.
+        environment.observation_space  # noqa: B018 (somebody's environment is built now)
+    except Exception as error:  # Whatever it raises.
         raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
-    policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
-    sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
     try:
-        policy = make_policy(*spaces, **sizes, key=policy_key)
+        if isinstance(experiment, PearlExperiment):
+            return _set_up_pearl(experiment, environment, seed)
+        return _set_up_gradients(experiment, environment, seed, resources)
     except ValueError as error:
         raise UserError(f"{experiment.env_name}: {error}") from None
+
+
+def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int) -> Setup:
+    if not isinstance(environment, TaskEnvironment):
+        raise ValueError("PEARL needs an environment written in JAX")
+    learner = make_pearl(experiment)
+    tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
+    state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
+    return Setup(environment, learner, state, sample_tasks=lambda key: tasks)
+
+
+def _set_up_gradients(experiment: Experiment, environment: Environment, seed: int, resources: Resources) -> Setup:
+    spaces = environment.observation_space, environment.action_space
+    policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
+    sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
+    policy = make_policy(*spaces, **sizes, key=policy_key)
+    sampler = make_sampler(environment, experiment, experiment.fast_batch_size, resources)
     sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
-    compiled = isinstance(environment, TaskEnvironment)
-    num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if compiled else sample_tasks(policy_key))
+    if sampler.compiled:
+        sample_tasks = jax.jit(sample_tasks)
+    num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
     bonus = make_bonus(experiment, *spaces, num_tasks, varying=getattr(environment, "varying", None))
-    learner = Learner(experiment, make_sampler(environment, experiment, resources), bonus)
-    return Setup(environment, learner, learner.init(policy, key=bonus_key))
-
-
-def make_sampler(environment: Environment, experiment: Experiment, resources: Resources) -> Sampler:
-    """The sampler that fits the environment.
-
-    Raises:
-        UserError: If a Ray cluster is asked for and cannot be reached.
-    """
-    if isinstance(environment, TaskEnvironment):
-        return CompiledSampler(environment, experiment.fast_batch_size)
-    options = {"number": resources.num_workers, "timeout": resources.timeout}
-    home = experiment.env_name, experiment.env_kwargs
-    if resources.ray_address is None:
-        workers = LocalWorkers(*home, **options)
-    else:
-        from mime.sampling.cluster import RayWorkers
-
-        workers = RayWorkers(*home, address=resources.ray_address, **options)
-    return HostedSampler(environment, experiment.fast_batch_size, workers)
+    learner = Learner(experiment, sampler, bonus)
+    return Setup(environment, learner, learner.init(policy, key=bonus_key), sample_tasks, sampler)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:
@@ -125,7 +117,7 @@ def stream(seed: int, purpose: int) -> PRNGKeyArray:
 
 
 def train(
-    experiment: Experiment,
+    experiment: Configuration,
     folder: RunFolder,
     *,
     seed: int,
@@ -151,7 +143,7 @@ def train(
     Raises:
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    environment, learner, state = set_up(experiment, seed, resources)
+    environment, learner, state, sample_tasks, sampler = set_up(experiment, seed, resources)
     checkpoints = Checkpoints(folder.checkpoints)
     record: dict[str, Any] = {}
     if resume:
@@ -176,15 +168,13 @@ def train(
         checkpoints.save(iteration, state, record)
         export(folder, learner, state)
 
-    iterate = jax.jit(learner.iterate) if learner.sampler.compiled else learner.iterate
-    sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
-    sample_tasks = jax.jit(sample_tasks) if learner.sampler.compiled else sample_tasks
+    iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
     classes = getattr(environment, "classes", ())
-    saved = None
     if iteration == 0:
         for remark in getattr(environment, "remarks", ()):
             recorder.log(remark)
             warn(remark)
+    saved = None
     try:
         with stop_requested() as stop, messages_to(recorder.log, warn):
             while iteration < experiment.iterations and not stop.is_set():
@@ -193,7 +183,7 @@ def train(
                 tasks = sample_tasks(tasks_key)
                 state, metrics, trial = iterate(state, tasks, key)
                 metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
-                metrics |= class_metrics(environment, classes, tasks, trial)
+                metrics |= class_metrics(environment, classes, tasks, learner.stages(trial))
                 env_steps += metrics.pop("Steps")
                 iteration += 1
                 row = {"TotalEnvSteps": env_steps, "Iteration": iteration} | ordered(metrics)
@@ -206,8 +196,9 @@ def train(
                 last = iteration == experiment.iterations
                 if last or iteration % experiment.pictures_every == 0 or iteration == 1:
                     caption = f"Training tasks, iteration {iteration}"
+                    stages = learner.stages(trial)
                     pictures.record(
-                        recorder, folder.figures / "train.png", environment, tasks, trial, caption, env_steps
+                        recorder, folder.figures / "train.png", environment, tasks, stages, caption, env_steps
                     )
                 report(row)
                 if last or iteration % experiment.checkpoint_every == 0:
@@ -229,44 +220,37 @@ def train(
             f" with: python train.py --output-folder {folder.path} --resume"
         ) from None
     finally:
-        learner.sampler.close()
+        if sampler is not None:
+            sampler.close()
         recorder.close()
         checkpoints.close()
 
 
-def export(folder: RunFolder, learner: Learner, state: LearnerState) -> None:
+def export(folder: RunFolder, learner: MetaLearner, state: Any) -> None:
     """Write the weights that testing needs."""
-    weights.save(folder.policy, named_parameters(state.policy))
-    if learner.bonus is not None:
-        weights.save(folder.dynamics, learner.bonus.tensors(state.bonus) | {"eta": state.eta})
+    for name, tensors in learner.tensors(state).items():
+        weights.save(folder.weights(name), tensors)
 
 
-def load_weights(folder: RunFolder, setup: Setup) -> LearnerState:
+def load_weights(folder: RunFolder, setup: Setup) -> Any:
     """The state of a trained run, from its exported weights.
 
     Raises:
         UserError: If the files are missing, damaged, or of another configuration.
     """
-    state = setup.state
-    parameters = weights.load(folder.policy, named_parameters(state.policy))
-    policy = with_parameters(state.policy, jax.tree.map(jax.numpy.asarray, parameters))
-    bonus, eta = state.bonus, state.eta
-    if setup.learner.bonus is not None:
-        like = setup.learner.bonus.tensors(state.bonus) | {"eta": state.eta}
-        tensors = jax.tree.map(jax.numpy.asarray, weights.load(folder.dynamics, like))
-        bonus, eta = setup.learner.bonus.with_tensors(state.bonus, tensors), tensors["eta"]
-    # Past the warm-up, whatever the iteration: a test uses the bonus.
-    trained = LearnerState(policy, bonus, eta, state.iteration + setup.learner.experiment.iterations)
-    return jax.tree.map(jax.numpy.asarray, trained)
+    expected = setup.learner.tensors(setup.state)
+    files = {name: weights.load(folder.weights(name), like) for name, like in expected.items()}
+    return setup.learner.with_tensors(setup.state, jax.tree.map(jax.numpy.asarray, files))
 
 
-def sentence(row: Row, experiment: Experiment, seconds: float) -> str:
+def sentence(row: Row, experiment: Configuration, seconds: float) -> str:
     """A meta-iteration in a line of the log."""
     return (
         f"iteration {row['Iteration']}/{experiment.iterations}  steps {row['TotalEnvSteps']}"
         f"  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
         f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
-        f"  kl {row['KL']:.4f}" + (f"  eta {row['Eta']:.3f}" if "Eta" in row else "") + f"  {seconds:.2f} s"
+        + "".join(f"  {name.lower()} {row[name]:.4f}" for name in ("KL", "Eta") if name in row)
+        + f"  {seconds:.2f} s"
     )
 
 
@@ -275,10 +259,12 @@ def troubles(row: Row) -> list[str]:
     messages = []
     if row["NonFinite"]:
         messages.append(f"{row['NonFinite']} steps had rewards or observations that are not finite")
-    if row["Verdict"] in VERDICTS:
+    if row.get("Verdict") in VERDICTS:
         messages.append(f"the policy was not changed: {VERDICTS[row['Verdict']]}")
     if row.get("Dynamics/Refused"):
         messages.append("the dynamics model was not changed: its update was not finite")
+    if row.get("RefusedUpdates"):
+        messages.append(f"{row['RefusedUpdates']} updates were left out: they were not finite")
     return messages
 
 

@@ -10,7 +10,7 @@ from jaxtyping import PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.policies import Policy
-from mime.sampling.episodes import Episodes
+from mime.sampling.episodes import Behaviour, Episodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,25 +37,27 @@ class CompiledSampler:
         """Nothing to release."""
 
 
-def rollout(environment: TaskEnvironment, policy: Policy, task: Any, key: PRNGKeyArray) -> Episodes:
+def rollout(environment: TaskEnvironment, policy: Behaviour, task: Any, key: PRNGKeyArray) -> Episodes:
     """One trajectory of one task: `Episodes` with the `steps` axis alone."""
     initial_key, steps_key = jax.random.split(key)
 
     def step(carry, step_key):
-        state, alive = carry
+        state, observation, alive = carry
         action_key, environment_key = jax.random.split(step_key)
-        observation = environment.observation(state, environment_key, task)
         action = policy(observation).sample(key=action_key)
         next_state = environment.transition(state, action, environment_key, task)
+        next_observation = environment.observation(next_state, environment_key, task)
         transition = Episodes(
             observations=observation,
             actions=action,
             rewards=environment.reward(state, action, next_state, environment_key, task),
-            next_observations=environment.observation(next_state, environment_key, task),
+            next_observations=next_observation,
             success=environment.success(next_state, task),
             valid=alive,
         )
-        return (next_state, alive & ~environment.terminal(next_state, environment_key, task)), transition
+        alive &= ~environment.terminal(next_state, environment_key, task)
+        return (next_state, next_observation, alive), transition
 
-    start = environment.initial(initial_key, task), jnp.ones((), bool)
+    state = environment.initial(initial_key, task)
+    start = state, environment.observation(state, initial_key, task), jnp.ones((), bool)
     return jax.lax.scan(step, start, jax.random.split(steps_key, environment.horizon))[1]

@@ -1,5 +1,6 @@
 """Episodes: what a policy lived through, the same whoever collected it."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -7,6 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from mime.policies import Policy
+
+Behaviour = Callable[[Float[Array, "observation"]], Any]
+"""A policy, or whatever else maps an observation to a distribution of actions with a method `sample(*, key)`."""
 
 
 class Episodes(eqx.Module):
@@ -35,6 +39,40 @@ class Episodes(eqx.Module):
     def solved(self) -> Bool[Array, "*tasks trajectories"]:
         """Whether any step of a trajectory was a success."""
         return jnp.any(self.success & self.valid, axis=-1)
+
+    def finite(self) -> Bool[Array, "*batch"]:
+        """Whether all numbers of a step that come from the environment are finite."""
+        observed = jnp.isfinite(self.observations) & jnp.isfinite(self.next_observations)
+        return jnp.all(observed, axis=-1) & jnp.isfinite(self.rewards)
+
+
+def outcomes(stages: Sequence[Episodes]) -> dict[str, Array]:
+    """What came of adaptation to a batch of tasks, for the record.
+
+    Args:
+        stages: Episodes `[tasks trajectories steps ...]` before each step of adaptation, and after the last one.
+
+    Returns:
+        Returns and success in each stage (`Train-k` after k steps, `Valid` in the last), the number of steps, and of
+        steps with numbers that are not finite.
+    """
+    metrics = {}
+    for name, episodes in named_stages(stages).items():
+        solved = episodes.solved()
+        metrics |= {
+            f"{name}/Returns": jnp.mean(episodes.returns()),
+            f"{name}/Success": jnp.mean(jnp.any(solved, axis=-1)),
+            f"{name}/TrajectorySuccess": jnp.mean(solved),
+        }
+    metrics["Steps"] = sum(jnp.sum(episodes.valid) for episodes in stages)
+    metrics["NonFinite"] = sum(jnp.sum(~episodes.finite() & episodes.valid) for episodes in stages)
+    return metrics
+
+
+def named_stages(stages: Sequence[Any]) -> dict[str, Any]:
+    """The stages of adaptation under the names of their columns: `Train-k` after k steps, `Valid` after the last."""
+    *inner, after = stages
+    return {f"Train-{number}": stage for number, stage in enumerate(inner)} | {"Valid": after}
 
 
 @runtime_checkable

@@ -17,7 +17,8 @@ from mime.errors import Failure
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
 from mime.runs.testing import class_table, curve, evaluate
-from mime.runs.training import Resources, set_up, stream, train
+from mime.runs.training import set_up, stream, train
+from mime.sampling.resources import Resources
 from tests.small_runs import small
 
 TOY = "tests.sampling.toy:Toy"
@@ -109,8 +110,8 @@ def test_class_metrics():
     setup = set_up(small(**KEYS), 0, Resources(1))
     tasks = environment.test_batch(0)[8:14]
     trial = setup.learner.attempt(setup.state, tasks, stream(0, 0), num_steps=1)
-    setup.learner.sampler.close()
-    metrics = class_metrics(environment, ("left", "right", "up"), tasks, trial)
+    setup.sampler.close()
+    metrics = class_metrics(environment, ("left", "right", "up"), tasks, setup.learner.stages(trial))
     returns = np.asarray(trial.after.episodes.returns())
     right = np.array([task["goal"] > 0 for task in tasks])
     assert metrics["Valid/right/Returns"] == pytest.approx(returns[right].mean())
@@ -132,6 +133,6 @@ def test_nothing_is_compiled_after_the_first_iteration(tmp_path, caplog):
             state, metrics, _ = setup.learner.iterate(state, setup.environment.sample_tasks(key, 2), key)
             jax.block_until_ready(metrics)
         compiled.append(sum("Finished XLA compilation" in record.getMessage() for record in caplog.records))
-    setup.learner.sampler.close()
+    setup.sampler.close()
     assert compiled[0] > 0
     assert compiled[1:] == [0, 0]

@@ -14,8 +14,12 @@ def flags(method):
     return [f"--{key}" for key in METHODS[method]]
 
 
-def killed_and_resumed(command, folder, config, method, kills, randomness):
-    """Train with `kills` SIGKILLs, each at a random moment after the first iteration began; returns those that hit."""
+def killed_and_resumed(command, folder, config, method, kills, randomness, expected):
+    """Train with `kills` SIGKILLs, each at a random moment after an iteration, until the end.
+
+    After every kill the CSV file must be the beginning of the `expected` one, byte for byte. Returns the number of
+    kills that hit.
+    """
     arguments = ["--output-folder", folder, *flags(method)]
     hits = 0
     while True:
@@ -33,6 +37,8 @@ def killed_and_resumed(command, folder, config, method, kills, randomness):
             assert process.returncode == 0, err
             return hits
         hits += 1
+        table = folder / "train_result.csv"
+        assert not table.exists() or expected.startswith(table.read_bytes())
 
 
 def size(folder):
@@ -45,7 +51,8 @@ def check(command, tmp_path, method, kills, seed):
     config.write_text(yaml.safe_dump(SMALL | {"num-batches": 39, "pictures-every": 7}))
     whole = command("train.py", "--output-folder", tmp_path / "whole", "--config", config, *flags(method))
     assert whole.returncode == 0, whole.stderr
-    hits = killed_and_resumed(command, tmp_path / "killed", config, method, kills, random.Random(seed))
+    expected = (tmp_path / "whole" / "train_result.csv").read_bytes()
+    hits = killed_and_resumed(command, tmp_path / "killed", config, method, kills, random.Random(seed), expected)
     assert hits > 0
     assert results(tmp_path / "killed") == results(tmp_path / "whole")
     assert not list((tmp_path / "killed").glob("*.partial"))

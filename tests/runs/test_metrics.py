@@ -84,10 +84,10 @@ def test_cut_back_to_the_beginning_leaves_what_others_wrote(tmp_path):
 
 
 def test_columns_are_in_the_order_of_the_loop():
-    names = ["Verdict", "KL", "Eta", "Dynamics/OldMSELoss", "Valid/Returns", "Train-1/Returns", "Train-0/Returns"]
+    names = ["Verdict", "KL", "Eta", "Dynamics/OldMSELoss", "Valid/Returns", "Train-10/Returns", "Train-9/Returns"]
     assert list(ordered(dict.fromkeys(names, 0.0))) == [
-        "Train-1/Returns",
-        "Train-0/Returns",
+        "Train-9/Returns",
+        "Train-10/Returns",
         "Valid/Returns",
         "Dynamics/OldMSELoss",
         "Eta",

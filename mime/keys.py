@@ -1,0 +1,142 @@
+"""What the configurations of all algorithms share: types of keys, their spelling, the environment, errors that help."""
+
+import difflib
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from mime.envs import hosting, registration
+from mime.errors import UserError
+
+
+class ConfigurationError(UserError):
+    """A configuration that cannot be run. The message names the file, the key, the value and what is allowed."""
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("must be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_number)]
+Positive = Annotated[Number, Field(gt=0)]
+NonNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+OneOrMore = Annotated[Count, Field(ge=1)]
+ZeroOrMore = Annotated[Count, Field(ge=0)]
+
+
+def kebab(name: str) -> str:
+    """A field's name as configuration files spell it."""
+    return name.replace("_", "-")
+
+
+class Configuration(BaseModel):
+    """What the configurations of all algorithms have in common: the environment, the records, helpful errors."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=kebab,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+    env_name: str = "2DNavigationSparse-v0"
+    """Environment: a name that `mime envs` lists, `package.module:Class` of your own, or a Gymnasium id."""
+    env_kwargs: dict[str, Any] = {}
+    """Keyword arguments of the environment."""
+
+    checkpoint_every: OneOrMore = 10
+    """Meta-iterations between checkpoints."""
+    pictures_every: OneOrMore = 10
+    """Meta-iterations between pictures of the trajectories."""
+
+    LENGTH: ClassVar[str]
+    """The key that decides how long a run is, which alone may change when it is resumed."""
+    STEPS: ClassVar[str]
+    """What the steps of adaptation are."""
+
+    @field_validator("env_name")
+    @classmethod
+    def _known_environment(cls, name: str) -> str:
+        known = (*registration.ENVIRONMENTS, *hosting.NAMES)
+        # A name of a form of its own is somebody's environment; any other may be one of ours, misspelt.
+        if name not in known and ":" not in name and difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+            raise ValueError(f"is not an environment{nearest(name, known)}")
+        registration.check(name)
+        return name
+
+    def check(self) -> None:
+        """Refuses values that do not go together.
+
+        Raises:
+            ValueError: If there are any.
+        """
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Configuration":
+        try:
+            registration.make(self.env_name, self.env_kwargs)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"env-kwargs: {error}") from None
+        self.check()
+        return self
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _explained(cls, values: Any, handler: Callable[[Any], Any]) -> "Configuration":
+        try:
+            return handler(values)
+        except ValidationError as error:
+            raise ConfigurationError("\n".join(_sentences(error))) from None
+
+    @property
+    def iterations(self) -> int:
+        """Meta-iterations of a run."""
+        raise NotImplementedError
+
+    @property
+    def method(self) -> str:
+        """The name under which the method is known."""
+        raise NotImplementedError
+
+    def as_keys(self) -> dict[str, Any]:
+        """The configuration under the names its YAML file would use."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    lines = []
+    for mistake in error.errors():
+        message = mistake["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if mistake["loc"]:
+            key = ".".join(kebab(str(part)) for part in mistake["loc"])
+            lines.append(f"{key}: {brief(mistake['input'])} {message}")
+        else:
+            lines.append(message)
+    return lines
+
+
+def brief(value: Any) -> str:
+    """A value as an error message quotes it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def nearest(name: str, names: Any) -> str:
+    """The rest of an error message about a wrong name: the right one, if it can be guessed, or all there are."""
+    near = difflib.get_close_matches(kebab(name), names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else f"; allowed are {', '.join(names)}"

@@ -1,0 +1,257 @@
+"""One iteration of PEARL: collect data in the training tasks, update the networks many times, evaluate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from mime.envs import registration
+from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.pearl import networks as naming
+from mime.pearl import replay as replays
+from mime.pearl.config import PearlExperiment
+from mime.pearl.encoder import Evidence
+from mime.pearl.environment import UnitActions
+from mime.pearl.replay import Replay, transitions_of
+from mime.pearl.sac import Metrics, Networks, SacState, SoftActorCritic
+from mime.sampling.compiled import rollout
+from mime.sampling.episodes import Episodes, outcomes
+
+Latents = Float[Array, "tasks latent"]
+Trial = list[Episodes]
+"""Evaluations of a batch of tasks, `[tasks evaluations steps ...]`: the first trajectory of each, the second, ..."""
+
+
+class PearlState(eqx.Module):
+    """Everything that training changes.
+
+    Attributes:
+        sac: Networks and their optimiser.
+        replay: What actor and critics learn from.
+        context: The encoder buffer: what z is inferred from, collected when its task was last visited.
+        iteration: Iterations done.
+    """
+
+    sac: SacState
+    replay: Replay
+    context: Replay
+    iteration: Int[Array, ""]
+
+
+@dataclass(frozen=True, eq=False)
+class PearlLearner:
+    """PEARL on an environment written in JAX.
+
+    Attributes:
+        experiment: The configuration.
+        environment: Whose rewards contexts and evaluations see; actions in [-1, 1].
+        training_environment: Whose rewards the critics see: the same, or its dense variant.
+    """
+
+    experiment: PearlExperiment
+    environment: TaskEnvironment
+    training_environment: TaskEnvironment
+    compiled: ClassVar[bool] = True
+
+    @property
+    def sac(self) -> SoftActorCritic:
+        """How the networks are updated."""
+        return SoftActorCritic(self.experiment)
+
+    def init(self, num_tasks: int, *, key: PRNGKeyArray) -> PearlState:
+        """The state before training on so many tasks."""
+        spaces = self.environment.observation_space, self.environment.action_space
+        sizes = {"observation_size": spaces[0].shape[0], "action_size": spaces[1].shape[0]}
+        return PearlState(
+            sac=self.sac.init(**sizes, key=key),
+            replay=replays.empty(num_tasks, self.experiment.replay_buffer_size, **sizes),
+            context=replays.empty(num_tasks, self.experiment.context_capacity, **sizes),
+            iteration=jnp.zeros((), int),
+        )
+
+    def iterate(self, state: PearlState, tasks: Any, key: PRNGKeyArray) -> tuple[PearlState, Metrics, Trial]:
+        """One iteration.
+
+        Args:
+            state: Before it.
+            tasks: All training tasks, the same ones in each iteration.
+            key: For everything random in this iteration.
+
+        Returns:
+            The state after it, metrics to record, and how it then does in the training tasks.
+        """
+        initial_key, collect_key, improve_key, attempt_key = jax.random.split(key, 4)
+        state, initial = jax.lax.cond(
+            state.iteration == 0,
+            lambda state: self.collect_initially(state, tasks, initial_key),
+            lambda state: (state, {"Steps": 0, "NonFinite": 0}),
+            state,
+        )
+        state, recent = self.collect(state, tasks, collect_key)
+        sac, metrics = self.improve(state, improve_key)
+        state = PearlState(sac, state.replay, state.context, state.iteration + 1)
+        steps = self.experiment.trajectories(self.experiment.num_steps_per_eval)
+        trial = self.attempt(state, tasks, attempt_key, num_steps=steps - 1)
+        # Steps of evaluation teach nothing, and are not counted.
+        collected = jax.tree.map(jnp.add, initial, recent)
+        return state, self.summary(trial, state) | metrics | collected, trial
+
+    def collect_initially(self, state: PearlState, tasks: Any, key: PRNGKeyArray) -> tuple[PearlState, Metrics]:
+        """Collect what the first updates learn from, in every task."""
+        every = jnp.arange(count_tasks(tasks))
+        return self._collect(state, tasks, every, key, num_steps=self.experiment.num_initial_steps)
+
+    def collect(self, state: PearlState, tasks: Any, key: PRNGKeyArray) -> tuple[PearlState, Metrics]:
+        """Collect data in some of the tasks, whose encoder buffers then hold these data alone."""
+        count = count_tasks(tasks)
+        choose_key, *keys = jax.random.split(key, 4)
+        chosen = jax.random.choice(choose_key, count, (min(self.experiment.num_tasks_sample, count),), replace=False)
+        state = PearlState(state.sac, state.replay, state.context.clear(chosen), state.iteration)
+        experiment, counts = self.experiment, []
+        for phase_key, num_steps, options in (
+            (keys[0], experiment.num_steps_prior, {}),
+            (keys[1], experiment.num_steps_posterior, {"posterior": True}),
+            (keys[2], experiment.num_extra_rl_steps_posterior, {"posterior": True, "for_context": False}),
+        ):
+            state, counted = self._collect(state, tasks, chosen, phase_key, num_steps=num_steps, **options)
+            counts.append(counted)
+        return state, jax.tree.map(lambda *numbers: sum(numbers), *counts)
+
+    def _collect(
+        self,
+        state: PearlState,
+        tasks: Any,
+        chosen: Int[Array, "chosen"],
+        key: PRNGKeyArray,
+        *,
+        num_steps: int,
+        posterior: bool = False,
+        for_context: bool = True,
+    ) -> tuple[PearlState, Metrics]:
+        """Collect trajectories of the chosen tasks, with a new z for each."""
+        networks, visited = state.sac.networks, jax.tree.map(lambda leaf: leaf[chosen], tasks)
+
+        def trajectory(buffers: tuple[Replay, Replay], key: PRNGKeyArray):
+            replay, context = buffers
+            context_key, latent_key, act_key = jax.random.split(key, 3)
+            sample, valid = context.sample(chosen, self.experiment.embedding_batch_size, key=context_key)
+            evidence = jax.vmap(networks.encoder)(sample, valid & posterior)
+            latents = evidence.posterior().sample(key=latent_key)
+            episodes = self._act(self.environment, networks, latents, visited, act_key)
+            usable = episodes.valid & episodes.finite()
+            if for_context:
+                context = context.add(chosen, transitions_of(episodes), usable)
+            if self.experiment.sparse_rewards:
+                # The same keys live the same episodes; only their rewards differ.
+                episodes = self._act(self.training_environment, networks, latents, visited, act_key)
+            replay = replay.add(chosen, transitions_of(episodes), usable)
+            steps = jnp.sum(episodes.valid)
+            return (replay, context), {"Steps": steps, "NonFinite": steps - jnp.sum(usable)}
+
+        keys = jax.random.split(key, self.experiment.trajectories(num_steps))
+        (replay, context), counts = jax.lax.scan(trajectory, (state.replay, state.context), keys)
+        return PearlState(state.sac, replay, context, state.iteration), jax.tree.map(jnp.sum, counts)
+
+    def improve(self, state: PearlState, key: PRNGKeyArray) -> tuple[SacState, Metrics]:
+        """All updates of an iteration, in one compiled loop; metrics are their means."""
+        experiment, num_tasks = self.experiment, len(state.replay.size)
+
+        def step(sac: SacState, key: PRNGKeyArray) -> tuple[SacState, Metrics]:
+            tasks_key, batch_key, context_key, update_key = jax.random.split(key, 4)
+            tasks = jax.random.randint(tasks_key, (experiment.meta_batch,), 0, num_tasks)
+            batch, _ = state.replay.sample(tasks, experiment.batch_size, key=batch_key)
+            context = state.context.sample(tasks, experiment.embedding_batch_size, key=context_key)
+            return self.sac.update(sac, batch, *context, update_key)
+
+        sac, metrics = jax.lax.scan(step, state.sac, jax.random.split(key, experiment.num_train_steps_per_itr))
+        refused = jnp.sum(metrics.pop("Refused"))
+        return sac, jax.tree.map(jnp.mean, metrics) | {"RefusedUpdates": refused}
+
+    @partial(jax.jit, static_argnums=0, static_argnames="num_steps")
+    def attempt(self, state: PearlState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
+        """Act in each task, `num_steps` times with what was lived through becoming context, and once more.
+
+        z comes from the prior until there are `num-exp-traj-eval` trajectories, then from the posterior given all of
+        them. Actions are the policy's modes, so that all exploration is z's.
+        """
+        networks, evaluations = state.sac.networks, self.experiment.num_evals
+        repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, evaluations, axis=0), tasks)
+        count = count_tasks(repeated)
+
+        def trajectory(evidence: Evidence, step) -> tuple[Evidence, Episodes]:
+            number, key = step
+            latent_key, act_key = jax.random.split(key)
+            exploring = number < self.experiment.num_exp_traj_eval
+            known = jax.tree.map(lambda leaf: jnp.where(exploring, 0, leaf), evidence)
+            latents = known.posterior().sample(key=latent_key)
+            episodes = self._act(self.environment, networks, latents, repeated, act_key, greedy=True)
+            usable = episodes.valid & episodes.finite()
+            return evidence + jax.vmap(networks.encoder)(transitions_of(episodes), usable), episodes
+
+        numbered = jnp.arange(num_steps + 1), jax.random.split(key, num_steps + 1)
+        nothing = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), networks.encoder.no_evidence())
+        _, lived = jax.lax.scan(trajectory, nothing, numbered)
+        lived = jax.tree.map(lambda leaf: leaf.reshape(num_steps + 1, -1, evaluations, *leaf.shape[2:]), lived)
+        return [jax.tree.map(lambda leaf, number=number: leaf[number], lived) for number in range(num_steps + 1)]
+
+    def stages(self, trial: Trial) -> Sequence[Episodes]:
+        """Episodes with no context, with that of one trajectory, ..."""
+        return trial
+
+    @partial(jax.jit, static_argnums=0)
+    def summary(self, trial: Trial, state: PearlState) -> Metrics:
+        """Returns and success after each number of trajectories of context (`Train-k`) and after the most (`Valid`)."""
+        return outcomes(trial)
+
+    def tensors(self, state: PearlState) -> dict[str, dict[str, Array]]:
+        """The parameters that acting needs, under their names in `policy.safetensors`."""
+        networks = state.sac.networks
+        encoder = naming.named_parameters("encoder", networks.encoder.network)
+        return {"policy": naming.named_parameters("policy", networks.policy) | encoder}
+
+    def with_tensors(self, state: PearlState, files: dict[str, dict[str, Array]]) -> PearlState:
+        """The state with those parameters: what a test of the run starts from."""
+        networks = state.sac.networks
+        policy = naming.with_parameters("policy", networks.policy, files["policy"])
+        encoder = naming.with_parameters("encoder", networks.encoder.network, files["policy"])
+        return eqx.tree_at(lambda s: (s.sac.networks.policy, s.sac.networks.encoder.network), state, (policy, encoder))
+
+    def _act(
+        self,
+        environment: TaskEnvironment,
+        networks: Networks,
+        latents: Latents,
+        tasks: Any,
+        key: PRNGKeyArray,
+        *,
+        greedy: bool = False,
+    ) -> Episodes:
+        """A trajectory of each task, `[tasks steps ...]`, each with its z throughout."""
+
+        def one(latent: Float[Array, "latent"], task: Any, key: PRNGKeyArray) -> Episodes:
+            def behaviour(observation):
+                distribution = networks.act(observation, latent)
+                return distribution.mode() if greedy else distribution
+
+            return rollout(environment, behaviour, task, key)
+
+        return jax.vmap(one)(latents, tasks, jax.random.split(key, count_tasks(tasks)))
+
+
+def make_learner(experiment: PearlExperiment) -> PearlLearner:
+    """PEARL as configured.
+
+    Raises:
+        ValueError: If it does not fit the environment.
+    """
+    rewards = {"sparse": False} if experiment.sparse_rewards else {}
+    environment, training_environment = (
+        UnitActions(registration.make(experiment.env_name, kwargs), horizon=experiment.max_path_length)
+        for kwargs in (experiment.env_kwargs, experiment.env_kwargs | rewards)
+    )
+    return PearlLearner(experiment, environment, training_environment)

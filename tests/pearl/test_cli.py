@@ -1,0 +1,67 @@
+"""PEARL by the two commands that every method has."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+RING = "configs/pearl/2d-navigation-wide-ring-sparse.yaml"
+QUICK = ["--scale", "small", "--num-iterations", "1", "--num-train-steps-per-itr", "2", "--num-steps-posterior", "100"]
+
+
+def run(script, folder, *arguments):
+    """Exit status and what was printed."""
+    command = [sys.executable, script, "--output-folder", str(folder), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of one iteration."""
+    folder = tmp_path_factory.mktemp("pearl") / "run"
+    status, shown = run("train.py", folder, "--config", RING, *QUICK)
+    assert status == 0, shown
+    assert "PEARL on 2DNavigationSparse-v0" in shown
+    return folder
+
+
+def test_train_resume_longer_and_test(trained):
+    status, shown = run("train.py", trained, "--resume", "--num-iterations", "2")
+    assert status == 0, shown
+    assert len((trained / "train_result.csv").read_text().splitlines()) == 3
+    status, shown = run("test.py", trained, "--num-batches", "1", "--num-steps", "6")
+    assert status == 0, shown
+    assert "Trajectories of context" in shown
+    header = (trained / "test_result.csv").read_text().splitlines()[0].split(",")
+    assert header[:4] == ["Batch", "TotalEnvSteps", "Train-0/Returns", "Train-0/Success"]
+    assert {"Train-5/Success", "Valid/Returns"} <= set(header)
+
+
+@pytest.mark.parametrize(
+    ("config", "scale", "words"),
+    [
+        (RING, "large", "scales: has no large; it has small"),
+        ("configs/msc_project/pendulum.yaml", "small", "scales: has no small; it has none"),
+    ],
+)
+def test_a_scale_that_is_not_there_is_refused(tmp_path, config, scale, words):
+    status, shown = run("train.py", tmp_path / "run", "--config", config, "--scale", scale)
+    assert (status, words in shown) == (2, True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_resuming_with_another_key_is_refused(trained):
+    status, shown = run("train.py", trained, "--resume", "--latent-size", "7")
+    assert status == 2
+    assert "only num-iterations may change" in shown
+    assert "latent-size: 7, but the run has 5" in shown
+
+
+def test_a_run_of_another_method_is_not_resumed(trained):
+    other = "configs/msc_project/2d-navigation-wide-ring-sparse.yaml"
+    status, shown = run("train.py", trained, "--resume", "--config", other)
+    assert status == 2
+    assert "algorithm: None, but the run has 'pearl'" in shown
