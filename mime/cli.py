@@ -1,15 +1,17 @@
-"""The command line: `mime train`, `mime test`, `mime envs`; `train.py` and `test.py` are the first two."""
+"""The command line: `mime train`, `test`, `render` and `envs`; `train.py` and `test.py` are the first two."""
 
 import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -48,7 +50,11 @@ class Train:
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 0
     """Seed of everything random: the same seed gives the same numbers."""
     num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
-    """Worker processes, for environments outside JAX; those written in JAX need none."""
+    """Worker processes, for environments outside JAX; those written in JAX need none. Default: one per processor."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = None
+    """Ray cluster to run the workers on, in place of processes on this machine."""
+    rollout_timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 600.0
+    """Time after which a worker that gives no answer is replaced."""
     resume: bool = False
     """Continue the run in the folder from its newest checkpoint."""
     overwrite: bool = False
@@ -83,7 +89,25 @@ class Test:
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
     num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
-    """Worker processes, for environments outside JAX; those written in JAX need none."""
+    """Worker processes, for environments outside JAX; those written in JAX need none. Default: one per processor."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = None
+    """Ray cluster to run the workers on, in place of processes on this machine."""
+    rollout_timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 600.0
+    """Time after which a worker that gives no answer is replaced."""
+
+
+@dataclass(frozen=True)
+class Render:
+    """Film a trained run on a held-out task, before and after adaptation."""
+
+    output_folder: tyro.conf.Positional[Path]
+    """Run folder that train.py wrote."""
+    task: str | None = None
+    """Part of the task's name, as door-close; by default the first one."""
+    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 1
+    """Inner steps."""
+    seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
+    """Seed of everything random."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +127,15 @@ def test(arguments: Sequence[str]) -> int:
 
 def main() -> int:
     """The console script `mime`; returns the exit status."""
-    commands = {"train": train, "test": test, "envs": lambda arguments: _guarded(_envs, arguments)}
+    commands = {"train": train, "test": test, "envs": partial(_guarded, _envs), "render": partial(_guarded, _render)}
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in commands:
         return commands[name](arguments)
     helping = name in ("-h", "--help")
     if not helping:
         _tell(f"{name}: unknown command; there are {', '.join(commands)}")
-    console.print("usage: mime {train,test,envs} ...\n")
-    for name, command in (("train", Train), ("test", Test), ("envs", Envs)):
+    console.print("usage: mime {train,test,render,envs} ...\n")
+    for name, command in (("train", Train), ("test", Test), ("render", Render), ("envs", Envs)):
         console.print(f"  [bold]{name:6}[/] {command.__doc__.splitlines()[0]}")
     console.print("\n`mime COMMAND --help` lists the options of a command.")
     return 0 if helping else 2
@@ -123,6 +147,7 @@ def _train(arguments: Sequence[str]) -> int:
     from mime.runs.folder import RunFolder
     from mime.runs.training import Outcome
     from mime.runs.training import train as run
+    from mime.sampling.resources import Resources
 
     experiment, folder = command.experiment, RunFolder(command.output_folder)
     if command.resume:
@@ -137,6 +162,7 @@ def _train(arguments: Sequence[str]) -> int:
             folder,
             seed=command.seed,
             resume=command.resume,
+            resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
             warn=lambda message: progress.console.print(f"[yellow]{message}"),
         )
@@ -159,17 +185,23 @@ def _train(arguments: Sequence[str]) -> int:
 
 def _test(arguments: Sequence[str]) -> int:
     command = tyro.cli(Test, args=list(arguments), prog="test.py")
-    for name in ("num_batches", "num_steps", "num_workers"):
+    for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         _require(name, getattr(command, name), at_least=1)
     _require("seed", command.seed, at_least=0)
     _prepare_jax()
     from mime.runs.folder import RunFolder
-    from mime.runs.testing import curve, evaluate
+    from mime.runs.testing import class_table, curve, evaluate
+    from mime.sampling.resources import Resources
 
     folder = RunFolder(command.output_folder)
     with _progress("test batches", command.num_batches) as (_, advance):
         rows = evaluate(
-            folder, num_batches=command.num_batches, num_steps=command.num_steps, seed=command.seed, report=advance
+            folder,
+            num_batches=command.num_batches,
+            num_steps=command.num_steps,
+            seed=command.seed,
+            resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
+            report=advance,
         )
     names = [name for name in HEADLINES if f"Valid/{name}" in rows[0]]
     table = Table(title=f"{folder.path}: held-out tasks, mean of {len(rows)} batches")
@@ -178,6 +210,12 @@ def _test(arguments: Sequence[str]) -> int:
     for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
         table.add_row(str(step), *(f"{value:.3f}" for value in values))
     console.print(table)
+    classes = class_table(rows)
+    if classes:
+        table = Table("After adaptation", *next(iter(classes.values())))
+        for name, values in classes.items():
+            table.add_row(name, *(f"{value:.3f}" for value in values.values()))
+        console.print(table)
     _tell_where(
         pictures=folder.figures / "test.png",
         numbers=folder.path / "test_result.csv",
@@ -186,17 +224,39 @@ def _test(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _render(arguments: Sequence[str]) -> int:
+    command = tyro.cli(Render, args=list(arguments), prog="mime render")
+    _require("num_steps", command.num_steps, at_least=1)
+    _require("seed", command.seed, at_least=0)
+    _prepare_jax()
+    from mime.runs.folder import RunFolder
+    from mime.runs.rendering import render
+
+    folder = RunFolder(command.output_folder)
+    _tell_where(film=render(folder, task=command.task, num_steps=command.num_steps, seed=command.seed))
+    return 0
+
+
 def _envs(arguments: Sequence[str]) -> int:
     tyro.cli(Envs, args=list(arguments), prog="mime envs")
+    from mime.envs import hosting
     from mime.envs.registration import ENVIRONMENTS, make
 
     table = Table("Name", "Observation", "Action", "Horizon", "What it is")
     for name in ENVIRONMENTS:
         environment = make(name, {})
-        spaces = (str(space.shape[0]) for space in (environment.observation_space, environment.action_space))
+        spaces = (_size(space) for space in (environment.observation_space, environment.action_space))
         table.add_row(name, *spaces, str(environment.horizon), type(environment).__doc__.splitlines()[0])
     console.print(table)
+    console.print("In worker processes, with the extras mujoco and metaworld: " + ", ".join(hosting.NAMES))
+    console.print(
+        "and Metaworld-ML1-<class>, package.module:YourClass, or any Gymnasium id: docs/your-own-environment.md"
+    )
     return 0
+
+
+def _size(space) -> str:
+    return str(space.shape[0]) if space.shape else f"1 of {space.n}"
 
 
 def _parse_train(arguments: Sequence[str]) -> Train:
@@ -227,6 +287,7 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     )
     _require("seed", command.seed, at_least=0)
     _require("num_workers", command.num_workers, at_least=1)
+    _require("rollout_timeout", command.rollout_timeout, at_least=1)
     if original is not None:
         _require_same(*original, command)
     elif command.config is None:
@@ -245,7 +306,7 @@ def _require_same(experiment: Configuration, seed: int, command: Train) -> None:
         )
 
 
-def _require(name: str, value: int | None, *, at_least: int) -> None:
+def _require(name: str, value: float | None, *, at_least: int) -> None:
     if value is not None and value < at_least:
         raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")
 
@@ -326,4 +387,4 @@ def _guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) 
 
 
 def _tell(message: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {message}", markup=True)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {escape(message)}", markup=True)

@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from mime.envs import registration
+from mime.envs import hosting, registration
 from mime.errors import UserError
 
 
@@ -55,7 +55,7 @@ class Configuration(BaseModel):
     )
 
     env_name: str = "2DNavigationSparse-v0"
-    """Environment; `mime envs` lists them."""
+    """Environment: a name that `mime envs` lists, `package.module:Class` of your own, or a Gymnasium id."""
     env_kwargs: dict[str, Any] = {}
     """Keyword arguments of the environment."""
 
@@ -72,8 +72,11 @@ class Configuration(BaseModel):
     @field_validator("env_name")
     @classmethod
     def _known_environment(cls, name: str) -> str:
-        if name not in registration.ENVIRONMENTS:
-            raise ValueError(f"is not an environment{nearest(name, registration.ENVIRONMENTS)}")
+        known = (*registration.ENVIRONMENTS, *hosting.NAMES)
+        # A name of a form of its own is somebody's environment; any other may be one of ours, misspelt.
+        if name not in known and ":" not in name and difflib.get_close_matches(name, known, n=1, cutoff=0.8):
+            raise ValueError(f"is not an environment{nearest(name, known)}")
+        registration.check(name)
         return name
 
     def check(self) -> None:

@@ -33,6 +33,10 @@ class TaskEnvironment(FuncEnv):
         """The held-out tasks, with a leading `tasks` axis."""
         raise NotImplementedError
 
+    def test_batch(self, batch: int) -> Any:
+        """The held-out tasks of a test's batch of that number, counted from 0: all of them, in every batch."""
+        return self.test_tasks()
+
     def success(self, state: Any, task: Any) -> Bool[Array, ""]:
         """Whether a step that ended in `state` solved the task."""
         raise NotImplementedError

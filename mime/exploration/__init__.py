@@ -1,5 +1,7 @@
 """Intrinsic rewards, and the weight they get."""
 
+from collections.abc import Sequence
+
 import gymnasium
 
 from mime.config import Experiment
@@ -8,13 +10,25 @@ from mime.exploration.information_gain import InformationGain
 
 
 def make_bonus(
-    experiment: Experiment, observation_space: gymnasium.spaces.Box, action_space: gymnasium.Space, num_tasks: int
+    experiment: Experiment,
+    observation_space: gymnasium.spaces.Box,
+    action_space: gymnasium.Space,
+    num_tasks: int,
+    varying: Sequence[int] | None = None,
 ) -> Bonus | None:
-    """The intrinsic reward that the configuration chooses, if any."""
+    """The intrinsic reward that the configuration chooses, if any.
+
+    Args:
+        experiment: The configuration.
+        observation_space: Of the environment.
+        action_space: Of the environment.
+        num_tasks: Tasks per meta-iteration.
+        varying: The observation's dimensions that are worth modelling; None for all.
+    """
     if not experiment.use_vime:
         return None
     return InformationGain(
-        observation_size=observation_space.shape[0],
+        observation_size=observation_space.shape[0] if varying is None else len(varying),
         action_space=action_space,
         num_tasks=num_tasks,
         warm_up=experiment.pre_epochs,
@@ -26,4 +40,5 @@ def make_bonus(
         outer_rate=experiment.dyn_fast_lr,
         first_order=experiment.first_order,
         closed_form=experiment.dyn_second_order,
+        varying=varying,
     )

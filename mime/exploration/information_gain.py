@@ -40,12 +40,13 @@ class InformationGain:
     """The bonus of VIME and MIME: KL between the model's posterior after and before learning from a transition.
 
     Attributes:
-        observation_size: Numbers in an observation.
+        observation_size: Numbers in an observation that the model sees and predicts.
         action_space: Box, or Discrete, whose actions the model sees one-hot.
         num_tasks: Tasks per meta-iteration; the outer rate grows with its square.
         warm_up: Iterations whose statistics normalise the spaces, if they are normalised at all.
         normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form: See the keys of
             `mime.config.Experiment`.
+        varying: The observation's dimensions that the model sees and predicts; None for all.
     """
 
     observation_size: int
@@ -60,6 +61,7 @@ class InformationGain:
     outer_rate: float
     first_order: bool
     closed_form: bool
+    varying: Sequence[int] | None = None
 
     @property
     def action_size(self) -> int:
@@ -190,12 +192,15 @@ class InformationGain:
             actions = jax.nn.one_hot(actions, self.action_size)
         inputs = jnp.concatenate(
             [
-                state.observation_statistics.standardise(episodes.observations),
+                state.observation_statistics.standardise(self._modelled(episodes.observations)),
                 state.action_statistics.standardise(actions),
             ],
             axis=-1,
         )
-        return inputs, state.observation_statistics.standardise(episodes.next_observations)
+        return inputs, state.observation_statistics.standardise(self._modelled(episodes.next_observations))
+
+    def _modelled(self, observations: Float[Array, "*batch observation"]) -> Float[Array, "*batch modelled"]:
+        return observations if self.varying is None else observations[..., jnp.array(self.varying)]
 
     def _flat_examples(self, state: DynamicsState, episodes: Episodes) -> tuple[Array, Array, Bool[Array, "examples"]]:
         inputs, targets = self._examples(state, episodes)
@@ -209,7 +214,7 @@ class InformationGain:
         observations, actions = state.observation_statistics, state.action_statistics
         for episodes in batches:
             valid = episodes.valid & (iteration < self.warm_up)
-            observations = observations.including(episodes.observations, valid)
+            observations = observations.including(self._modelled(episodes.observations), valid)
             if not isinstance(self.action_space, gymnasium.spaces.Discrete):
                 actions = actions.including(episodes.actions, valid)
         return DynamicsState(state.network, state.optimiser, observations, actions)

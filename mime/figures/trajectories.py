@@ -16,7 +16,7 @@ from matplotlib.patches import Circle, Rectangle
 from mime.envs.dog_house import START, TRAINING_DOGS, DogHouse
 from mime.envs.navigation import DenseNavigation, RingNavigation
 from mime.envs.pendulum import Pendulum, Rod
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.registration import Environment
 from mime.sampling.episodes import Episodes
 
 Path = Float[np.ndarray, "_points 2"]
@@ -32,7 +32,7 @@ DOTS_PER_INCH = 100
 
 
 def picture(
-    environment: TaskEnvironment, tasks: Any, episodes: Episodes, title: str
+    environment: Environment, tasks: Any, episodes: Episodes, title: str
 ) -> UInt8[np.ndarray, "height width 3"]:
     """One batch of episodes as an image.
 
@@ -52,7 +52,7 @@ def picture(
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
-def before_and_after(environment: TaskEnvironment, tasks: Any, before: Episodes, after: Episodes, title: str) -> Figure:
+def before_and_after(environment: Environment, tasks: Any, before: Episodes, after: Episodes, title: str) -> Figure:
     """Episodes before and after adaptation to the same tasks, side by side.
 
     Args:
@@ -84,7 +84,7 @@ def _settle(figure: Figure) -> None:
     figure.draw_without_rendering()
 
 
-def _panel(environment: TaskEnvironment, axes: Axes, tasks: Any, episodes: Episodes, title: str) -> None:
+def _panel(environment: Environment, axes: Axes, tasks: Any, episodes: Episodes, title: str) -> None:
     axes.tick_params(labelsize=8, colors=INK)
     axes.spines[:].set_color(FAINT)
     axes.set_title(f"{title}\n{caption(episodes)}", fontsize=10, color=INK)
@@ -101,7 +101,7 @@ def caption(episodes: Episodes) -> str:
 
 
 @singledispatch
-def draw(environment: TaskEnvironment, axes: Axes, tasks: Any, episodes: Episodes) -> None:
+def draw(environment: Environment, axes: Axes, tasks: Any, episodes: Episodes) -> None:
     """Draws episodes into a panel, as suits the environment: by default, the return of each trajectory by task.
 
     Args:

@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.registration import Environment
 from mime.figures.trajectories import before_and_after, picture
 from mime.runs.metrics import Recorder
 from mime.sampling.episodes import Episodes
@@ -15,7 +15,7 @@ from mime.sampling.episodes import Episodes
 def record(
     recorder: Recorder,
     path: Path,
-    environment: TaskEnvironment,
+    environment: Environment,
     tasks: Any,
     stages: Sequence[Episodes],
     caption: str,

@@ -6,9 +6,12 @@ import jax
 import numpy as np
 
 from mime.runs import pictures
+from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
+from mime.runs.messages import messages_to
 from mime.runs.metrics import Recorder, Row, ordered
 from mime.runs.training import TESTING, load_weights, set_up, stream
+from mime.sampling.resources import HERE, Resources
 
 
 def evaluate(
@@ -17,18 +20,21 @@ def evaluate(
     num_batches: int,
     num_steps: int,
     seed: int,
+    resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
     """Adapt a trained run to the held-out tasks of its environment and record what comes of it.
 
-    Every batch holds all held-out tasks; batches differ in their random numbers. Rewards are the method's, bonus
-    included, and the bonus's model adapts along; the returns are those of the task's own reward.
+    Every batch holds all held-out tasks or, for Meta-World, the next goal of each test class; batches differ in their
+    random numbers. Rewards are the method's, bonus included, and the bonus's model adapts along; the returns are those
+    of the task's own reward.
 
     Args:
         folder: Of the run; its configuration and weights are read, `test_*` and `test/` written anew.
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or trajectories of context.
         seed: Of everything random.
+        resources: Where the episodes of environments outside JAX are lived.
         report: Called with the metrics of every batch.
 
     Returns:
@@ -38,37 +44,54 @@ def evaluate(
         UserError: If the run is incomplete or damaged.
     """
     experiment, run_seed = folder.read_config()
-    setup = set_up(experiment, run_seed)
+    setup = set_up(experiment, run_seed, resources)
     state = load_weights(folder, setup)
     for path in [folder.path / "test_result.csv", folder.path / "test_log.txt", *folder.test.glob("events.out.*")]:
         path.unlink(missing_ok=True)
     recorder = Recorder(folder.path, "test", events=folder.test, pictures=folder.test, x_axis="Batch")
-    tasks = setup.environment.test_tasks()
+    classes = getattr(setup.environment, "test_classes", ())
     rows = []
     try:
-        for batch in range(num_batches):
-            key = jax.random.fold_in(stream(seed, TESTING), batch)
-            trial = setup.learner.attempt(state, tasks, key, num_steps=num_steps)
-            metrics = jax.device_get(setup.learner.summary(trial, state))
-            metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
-            row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
-            recorder.row(row)
-            recorder.log(
-                f"batch {batch + 1}/{num_batches}  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
-                f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
-            )
-            caption = f"Held-out tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
-            stages, picture = setup.learner.stages(trial), folder.figures / "test.png"
-            pictures.record(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
-            report(row)
-            rows.append(row)
+        with messages_to(recorder.log):
+            for batch in range(num_batches):
+                key = jax.random.fold_in(stream(seed, TESTING), batch)
+                tasks = setup.environment.test_batch(batch)
+                trial = setup.learner.attempt(state, tasks, key, num_steps=num_steps)
+                metrics = jax.device_get(setup.learner.summary(trial, state))
+                metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
+                stages = setup.learner.stages(trial)
+                metrics |= class_metrics(setup.environment, classes, tasks, stages)
+                row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
+                recorder.row(row)
+                recorder.log(
+                    f"batch {batch + 1}/{num_batches}"
+                    f"  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
+                    f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
+                )
+                caption = f"Held-out tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
+                picture = folder.figures / "test.png"
+                pictures.record(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
+                report(row)
+                rows.append(row)
     finally:
+        if setup.sampler is not None:
+            setup.sampler.close()
         recorder.close()
     return rows
 
 
 def curve(rows: list[Row], name: str) -> list[float]:
     """Mean over batches of a metric before the first inner step, between any two, and after the last."""
-    steps = sum(column.startswith("Train-") and column.endswith(f"/{name}") for column in rows[0])
+    steps = sum(f"Train-{step}/{name}" in rows[0] for step in range(len(rows[0])))
     columns = [f"Train-{step}/{name}" for step in range(steps)] + [f"Valid/{name}"]
     return [float(np.mean([row[column] for row in rows])) for column in columns]
+
+
+def class_table(rows: list[Row]) -> dict[str, dict[str, float]]:
+    """For each class of tasks, means over batches of its metrics after adaptation; empty if there is one class."""
+    table: dict[str, dict[str, float]] = {}
+    for column in rows[0]:
+        if column.startswith("Valid/") and column.count("/") == 2:
+            _, kind, name = column.split("/")
+            table.setdefault(kind, {})[name] = float(np.mean([row[column] for row in rows]))
+    return table

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from jaxtyping import PRNGKeyArray
 
 from mime.config import Experiment
 from mime.envs import registration
+from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import Failure, UserError
 from mime.exploration import make_bonus
@@ -24,10 +26,13 @@ from mime.pearl.learner import make_learner as make_pearl
 from mime.policies import make_policy
 from mime.runs import pictures, weights
 from mime.runs.checkpoints import Checkpoints
+from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
 from mime.runs.learner import MetaLearner
+from mime.runs.messages import messages_to
 from mime.runs.metrics import Recorder, Row, cut_back, ordered
-from mime.sampling.compiled import CompiledSampler
+from mime.sampling.episodes import Sampler
+from mime.sampling.resources import HERE, Resources, make_sampler
 
 # Streams of random numbers derived from the run's seed.
 PARAMETERS, TRAINING, TESTING, TASKS = 0, 1, 2, 3
@@ -42,12 +47,14 @@ VERDICTS = {
 class Setup(NamedTuple):
     """An experiment made ready to run."""
 
-    environment: TaskEnvironment
+    environment: Environment
     learner: MetaLearner
     state: Any
     """Before training."""
     sample_tasks: Callable[[PRNGKeyArray], Any]
     """The training tasks of a meta-iteration, with a leading `tasks` axis."""
+    sampler: Sampler | None = None
+    """What is to be closed in the end."""
 
 
 class Outcome(NamedTuple):
@@ -61,37 +68,47 @@ class Outcome(NamedTuple):
     """Metrics of the last meta-iteration."""
 
 
-def set_up(experiment: Configuration, seed: int) -> Setup:
+def set_up(experiment: Configuration, seed: int, resources: Resources = HERE) -> Setup:
     """Environment, learner and initial state of an experiment.
 
     Raises:
-        UserError: If the method does not fit the environment.
+        UserError: If the environment cannot be built, or the method does not fit it.
     """
     environment = registration.make(experiment.env_name, experiment.env_kwargs)
     try:
+        environment.observation_space  # noqa: B018 (somebody's environment is built now)
+    except Exception as error:  # Whatever it raises.
+        raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
+    try:
         if isinstance(experiment, PearlExperiment):
             return _set_up_pearl(experiment, environment, seed)
-        return _set_up_gradients(experiment, environment, seed)
+        return _set_up_gradients(experiment, environment, seed, resources)
     except ValueError as error:
         raise UserError(f"{experiment.env_name}: {error}") from None
 
 
-def _set_up_pearl(experiment: PearlExperiment, environment: TaskEnvironment, seed: int) -> Setup:
+def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int) -> Setup:
+    if not isinstance(environment, TaskEnvironment):
+        raise ValueError("PEARL needs an environment written in JAX")
     learner = make_pearl(experiment)
     tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
     state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
     return Setup(environment, learner, state, sample_tasks=lambda key: tasks)
 
 
-def _set_up_gradients(experiment: Experiment, environment: TaskEnvironment, seed: int) -> Setup:
+def _set_up_gradients(experiment: Experiment, environment: Environment, seed: int, resources: Resources) -> Setup:
     spaces = environment.observation_space, environment.action_space
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
     sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
     policy = make_policy(*spaces, **sizes, key=policy_key)
-    sample_tasks = jax.jit(lambda key: environment.sample_tasks(key, experiment.meta_batch_size))
-    bonus = make_bonus(experiment, *spaces, num_tasks=count_tasks(jax.eval_shape(sample_tasks, policy_key)))
-    learner = Learner(experiment, CompiledSampler(environment, experiment.fast_batch_size), bonus)
-    return Setup(environment, learner, learner.init(policy, key=bonus_key), sample_tasks)
+    sampler = make_sampler(environment, experiment, experiment.fast_batch_size, resources)
+    sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
+    if sampler.compiled:
+        sample_tasks = jax.jit(sample_tasks)
+    num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
+    bonus = make_bonus(experiment, *spaces, num_tasks, varying=getattr(environment, "varying", None))
+    learner = Learner(experiment, sampler, bonus)
+    return Setup(environment, learner, learner.init(policy, key=bonus_key), sample_tasks, sampler)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:
@@ -105,6 +122,7 @@ def train(
     *,
     seed: int,
     resume: bool,
+    resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Outcome:
@@ -115,6 +133,7 @@ def train(
         folder: Made ready by `create`, or on resuming locked.
         seed: Of everything random.
         resume: Go on from the newest intact checkpoint.
+        resources: Where the episodes of environments outside JAX are lived.
         report: Called with the metrics of every meta-iteration.
         warn: Called with anything the user should know at once.
 
@@ -122,9 +141,9 @@ def train(
         How training ended. A signal (SIGINT, SIGTERM) ends it after the iteration under way.
 
     Raises:
-        Failure: If a file cannot be written.
+        Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    environment, learner, state, sample_tasks = set_up(experiment, seed)
+    environment, learner, state, sample_tasks, sampler = set_up(experiment, seed, resources)
     checkpoints = Checkpoints(folder.checkpoints)
     record: dict[str, Any] = {}
     if resume:
@@ -150,15 +169,21 @@ def train(
         export(folder, learner, state)
 
     iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
+    classes = getattr(environment, "classes", ())
+    if iteration == 0:
+        for remark in getattr(environment, "remarks", ()):
+            recorder.log(remark)
+            warn(remark)
     saved = None
     try:
-        with stop_requested() as stop:
+        with stop_requested() as stop, messages_to(recorder.log, warn):
             while iteration < experiment.iterations and not stop.is_set():
                 started = time.perf_counter()
                 tasks_key, key = jax.random.split(jax.random.fold_in(stream(seed, TRAINING), iteration))
                 tasks = sample_tasks(tasks_key)
                 state, metrics, trial = iterate(state, tasks, key)
                 metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
+                metrics |= class_metrics(environment, classes, tasks, learner.stages(trial))
                 env_steps += metrics.pop("Steps")
                 iteration += 1
                 row = {"TotalEnvSteps": env_steps, "Iteration": iteration} | ordered(metrics)
@@ -183,6 +208,11 @@ def train(
                 save()
             checkpoints.finish()
             return Outcome(iteration, stop.is_set() and iteration < experiment.iterations, row)
+    except Failure:
+        if iteration != saved:
+            save()
+        checkpoints.finish()
+        raise
     except OSError as error:
         kept = "nothing" if saved is None else f"the checkpoint of iteration {saved}"
         raise Failure(
@@ -190,6 +220,8 @@ def train(
             f" with: python train.py --output-folder {folder.path} --resume"
         ) from None
     finally:
+        if sampler is not None:
+            sampler.close()
         recorder.close()
         checkpoints.close()
 

@@ -33,6 +33,9 @@ class CompiledSampler:
         over_trajectories = jax.vmap(rollout, in_axes=(None, None, None, 0))
         return jax.vmap(over_trajectories, in_axes=(None, 0, 0, 0))(self.environment, policies, tasks, keys)
 
+    def close(self) -> None:
+        """Nothing to release."""
+
 
 def rollout(environment: TaskEnvironment, policy: Behaviour, task: Any, key: PRNGKeyArray) -> Episodes:
     """One trajectory of one task: `Episodes` with the `steps` axis alone."""

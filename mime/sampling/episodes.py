@@ -85,3 +85,7 @@ class Sampler(Protocol):
     def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
         ...
+
+    def close(self) -> None:
+        """Release whatever the sampler holds, like processes."""
+        ...

@@ -1,0 +1,170 @@
+"""Anyone's environment: a Gymnasium environment with tasks, named in the configuration."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+
+from mime.envs.hosted import NUM_TEST_TASKS, HostedEnvironment, Tasks, as_tasks, seed_globally
+
+REQUIRED = ("sample_tasks", "reset_task")
+TEST_WORDS = (0x7E57,)
+
+
+class GymnasiumEnvironment(HostedEnvironment):
+    """A Gymnasium environment whose unwrapped self has `sample_tasks(n)` and `reset_task(task)`.
+
+    It may also have `sample_test_tasks(n)`, for tasks that training never sees, and report `success` in a step's
+    information. Its random numbers should come from its `np_random`, or from NumPy's global generator.
+
+    Args:
+        name: `package.module:Class`, or a Gymnasium id.
+        max_episode_steps: Steps of an episode; by default those of the registered id.
+        normalization_scale: If given, actions are rescaled from [-scale, scale] to the environment's box. They are
+            clipped to it in any case.
+        **arguments: Of the environment's constructor.
+
+    Raises:
+        ValueError: If there is no such environment, it lacks the methods, or it has no such arguments.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_episode_steps: int | None = None,
+        normalization_scale: float | None = None,
+        **arguments: Any,
+    ):
+        self.name, self._arguments, self._scale = name, arguments, normalization_scale
+        self._blueprint = find(name)
+        self.horizon = max_episode_steps or self._blueprint.steps
+        if not isinstance(self.horizon, int) or self.horizon < 1:
+            raise ValueError(f"max_episode_steps: {max_episode_steps!r} must be the steps of an episode, 1 or more")
+        if normalization_scale is not None and not normalization_scale > 0:
+            raise ValueError(f"normalization_scale: {normalization_scale!r} must be greater than 0")
+        try:
+            inspect.signature(self._blueprint.kind).bind(**self._blueprint.defaults | arguments)
+        except TypeError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+    @cached_property
+    def env(self) -> gymnasium.Env:
+        """The environment itself, built on first use."""
+        rendering = {} if self.render_mode is None else {"render_mode": self.render_mode}
+        env = self._blueprint.build(**self._arguments, **rendering)
+        require_methods(env.unwrapped)
+        if isinstance(env.action_space, gymnasium.spaces.Box):
+            if self._scale is not None:
+                env = gymnasium.wrappers.RescaleAction(env, np.float32(-self._scale), np.float32(self._scale))
+            env = gymnasium.wrappers.ClipAction(env)
+        return env
+
+    @property
+    def observation_space(self) -> gymnasium.Space:
+        """Of the environment."""
+        return self.env.observation_space
+
+    @property
+    def action_space(self) -> gymnasium.Space:
+        """Of the environment."""
+        return self.env.action_space
+
+    def draw_tasks(self, words: Sequence[int], num_tasks: int) -> Tasks:
+        """The environment's `sample_tasks`, its random numbers seeded by the words."""
+        return self._draw(self.env.unwrapped.sample_tasks, words, num_tasks)
+
+    def test_batch(self, batch: int) -> Tasks:
+        """Twenty of the environment's test tasks, or of its training tasks if it knows no others; always the same."""
+        unwrapped = self.env.unwrapped
+        draw = getattr(unwrapped, "sample_test_tasks", unwrapped.sample_tasks)
+        return self._draw(draw, TEST_WORDS, NUM_TEST_TASKS)
+
+    def enter(self, task: Any) -> gymnasium.Env:
+        """The one environment of this process, set to the task."""
+        self.env.unwrapped.reset_task(task)
+        return self.env
+
+    def _draw(self, draw: Callable[[int], Any], words: Sequence[int], num_tasks: int) -> Tasks:
+        seed = int(np.random.SeedSequence(words).generate_state(1)[0])
+        seed_globally(seed)
+        self.env.unwrapped.np_random = np.random.default_rng(seed)
+        tasks = as_tasks(draw(num_tasks))
+        if len(tasks) == 0:
+            raise ValueError(f"{self.name}: {draw.__name__}({num_tasks}) gave no tasks")
+        return tasks
+
+
+class Blueprint(NamedTuple):
+    """How to build an environment.
+
+    Attributes:
+        build: Takes keyword arguments.
+        kind: The class, or the function, behind it.
+        defaults: Arguments it is built with anyway.
+        steps: Of an episode, if it is registered with Gymnasium.
+    """
+
+    build: Callable[..., gymnasium.Env]
+    kind: Callable[..., gymnasium.Env]
+    defaults: dict[str, Any]
+    steps: int | None
+
+
+def find(name: str) -> Blueprint:
+    """The environment of a name.
+
+    Args:
+        name: `package.module:Class`, or a Gymnasium id, for which `package.module:id` imports the module first.
+
+    Raises:
+        ValueError: If there is none, or it lacks the methods of an environment for meta-learning.
+    """
+    module_name, _, class_name = name.partition(":")
+    blueprint = _imported(module_name, class_name) if class_name.isidentifier() else _registered(name)
+    # A function's environments can only be checked when they are built.
+    if inspect.isclass(blueprint.kind):
+        require_methods(blueprint.kind)
+    return blueprint
+
+
+def require_methods(environment: Any) -> None:
+    """Check that a class or an object can set tasks.
+
+    Raises:
+        ValueError: Naming the methods it lacks.
+    """
+    missing = [f"{method}()" for method in REQUIRED if not callable(getattr(environment, method, None))]
+    if missing:
+        raise ValueError(
+            f"has no {' and no '.join(missing)}: an environment for meta-learning needs sample_tasks(n), which returns"
+            " n tasks, and reset_task(task)"
+        )
+
+
+def _imported(module_name: str, class_name: str) -> Blueprint:
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # Whatever a module may raise while it is imported.
+        raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from None
+    kind = getattr(module, class_name, None)
+    if kind is None:
+        raise ValueError(f"does not exist: {module.__file__} has no {class_name}")
+    if not (inspect.isclass(kind) and issubclass(kind, gymnasium.Env)):
+        raise ValueError("is not a subclass of gymnasium.Env")
+    return Blueprint(kind, kind, {}, None)
+
+
+def _registered(name: str) -> Blueprint:
+    try:
+        spec = gymnasium.spec(name)
+        entry = spec.entry_point
+        kind = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ValueError(f"is not an environment that Gymnasium can make: {error}") from None
+    build = partial(gymnasium.make, spec, max_episode_steps=-1, disable_env_checker=True)
+    return Blueprint(build, kind, spec.kwargs, spec.max_episode_steps)

@@ -1,0 +1,160 @@
+"""Moving pictures of a trained run: an episode before adaptation and one after, of one held-out task."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import gymnasium
+import jax
+import numpy as np
+from jaxtyping import UInt8
+
+from mime.envs.hosted import HostedEnvironment, words_of
+from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.errors import UserError
+from mime.figures.trajectories import picture
+from mime.meta.adaptation import share
+from mime.meta.learner import Agent, Learner
+from mime.policies import Policy
+from mime.runs.folder import RunFolder
+from mime.runs.training import TESTING, Setup, load_weights, set_up, stream
+from mime.sampling.episodes import Episodes
+from mime.sampling.hosted import numpy_policy
+from mime.sampling.resources import HERE, Resources
+from mime.sampling.rollouts import Request, rollout
+
+Frame = UInt8[np.ndarray, "height width 3"]
+FRAMES_PER_SECOND = 20
+GIF_FRAMES = 30
+
+
+def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, resources: Resources = HERE) -> Path:
+    """Adapt a trained run to a held-out task and film it before and after.
+
+    Args:
+        folder: Of the run.
+        task: Part of the task's description, as `door-close`; by default the first task.
+        num_steps: Inner steps of adaptation.
+        seed: Of everything random.
+        resources: Where the episodes that adaptation learns from are lived.
+
+    Returns:
+        The film, in the run's folder of figures: MP4 for environments that render themselves, else an animated GIF.
+
+    Raises:
+        UserError: If there is no such task, the run is incomplete, or pictures cannot be made on this machine.
+    """
+    experiment, run_seed = folder.read_config()
+    # MuJoCo looks for a display unless it is told to do without.
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    setup = set_up(experiment, run_seed, resources)
+    key = stream(seed, TESTING)
+    try:
+        if not isinstance(setup.learner, Learner):
+            raise UserError("films are made of gradient-based methods only")
+        tasks, name = _chosen(setup.environment, task)
+        before, after = _policies(setup, load_weights(folder, setup), tasks, num_steps, key)
+    finally:
+        if setup.sampler is not None:
+            setup.sampler.close()
+    folder.figures.mkdir(exist_ok=True)
+    if isinstance(setup.environment, TaskEnvironment):
+        path = folder.figures / "render.gif"
+        _write_gif(path, _drawn(setup, (before, after), tasks, key))
+    else:
+        path = folder.figures / f"render-{name}.mp4"
+        frames = [frame for policy in (before, after) for frame in filmed(setup.environment, policy, tasks[0], key)]
+        _write_mp4(path, frames)
+    return path
+
+
+def filmed(environment: HostedEnvironment, policies: Policy, task: Any, key: jax.Array) -> list[Frame]:
+    """The frames of one episode of the first of the policies.
+
+    Raises:
+        UserError: If the environment cannot render, or this machine has no OpenGL.
+    """
+    environment.render_mode = "rgb_array"
+    try:
+        camera = _Camera(environment.enter(task))
+        environment.enter = lambda task: camera
+        request = Request(task, numpy_policy(jax.device_get(policies), 0), words_of(key), 1)
+        rollout(environment, request)
+    except Exception as error:  # OpenGL's many ways to be missing.
+        raise UserError(
+            f"cannot render here: {type(error).__name__}: {error}. Without a display, install EGL or OSMesa and set"
+            " MUJOCO_GL to egl or osmesa"
+        ) from error
+    finally:
+        del environment.enter
+    return camera.frames
+
+
+class _Camera(gymnasium.Wrapper):
+    """Takes a picture after every step."""
+
+    def __init__(self, env: gymnasium.Env):
+        super().__init__(env)
+        self.frames: list[Frame] = []
+
+    def step(self, action: Any):
+        result = self.env.step(action)
+        self.frames.append(np.ascontiguousarray(self.env.render()))
+        return result
+
+
+def _chosen(environment: Any, wanted: str | None) -> tuple[Any, str]:
+    """A batch of one task and its name; for environments written in JAX, all held-out tasks."""
+    tasks = environment.test_batch(0)
+    if isinstance(environment, TaskEnvironment):
+        if wanted is not None:
+            raise UserError("--task: this environment's tasks have no names; all held-out ones are drawn")
+        return tasks, "tasks"
+    names = [environment.describe(task) for task in tasks]
+    places = [place for place, name in enumerate(names) if wanted is None or wanted in name]
+    if not places:
+        raise UserError(f"--task: no held-out task is called {wanted}; there are {', '.join(names)}")
+    place = places[0]
+    words = "".join(letter if letter.isalnum() else " " for letter in names[place]).split()
+    return tasks[place : place + 1], "-".join(words)
+
+
+def _policies(setup: Setup, state: Any, tasks: Any, num_steps: int, key: jax.Array) -> tuple[Policy, Policy]:
+    agents = share(Agent(state.policy, state.bonus), count_tasks(tasks))
+    before = agents.policy
+    for step_key in jax.random.split(key, num_steps):
+        explore_key, adapt_key = jax.random.split(step_key)
+        experience = setup.learner.explore(agents, tasks, explore_key)
+        agents = setup.learner.adapt(agents, experience, state, adapt_key)
+    return before, agents.policy
+
+
+def _drawn(setup: Setup, policies: tuple[Policy, Policy], tasks: Any, key: jax.Array) -> Iterator[Frame]:
+    """Frames of growing trajectories, of all tasks at once."""
+    tasks_on_host = jax.device_get(tasks)
+    for policy, title in zip(policies, ("Before adaptation", "After adaptation")):
+        episodes = jax.device_get(setup.learner.sampler(policy, tasks, key))
+        for end in np.linspace(1, episodes.valid.shape[-1], GIF_FRAMES).astype(int):
+            yield picture(setup.environment, tasks_on_host, _until(episodes, end), f"{title}, step {end}")
+
+
+def _until(episodes: Episodes, end: int) -> Episodes:
+    valid = episodes.valid & (np.arange(episodes.valid.shape[-1]) < end)
+    return eqx.tree_at(lambda e: e.valid, episodes, valid)
+
+
+def _write_gif(path: Path, frames: Iterator[Frame]) -> None:
+    from PIL import Image
+
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    first.save(path, save_all=True, append_images=others, duration=1000 // FRAMES_PER_SECOND, loop=0)
+
+
+def _write_mp4(path: Path, frames: list[Frame]) -> None:
+    try:
+        import imageio.v2 as imageio
+    except ImportError:
+        raise UserError("films need imageio: pip install 'mime-rl[render]'") from None
+    imageio.mimwrite(path, frames, fps=FRAMES_PER_SECOND, macro_block_size=1)

@@ -1,0 +1,130 @@
+"""Workers on a Ray cluster: the same rollouts as in local processes, on as many machines as have joined."""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+
+from mime.envs.hosting import make
+from mime.errors import UserError
+from mime.sampling.hosted import Trouble, report
+from mime.sampling.rollouts import Fields, Request, rollout
+
+SECONDS_TO_START = 60.0
+
+
+class RolloutActor:
+    """A worker: one process somewhere in the cluster, which builds its environment once."""
+
+    def __init__(self, path: list[str], env_name: str, env_kwargs: dict[str, Any]):
+        sys.path[:] = path + [folder for folder in sys.path if folder not in path]
+        self._environment = make(env_name, env_kwargs)
+
+    def answer(self, request: Request) -> Fields:
+        """The fields of the request's episodes."""
+        return rollout(self._environment, request)
+
+    def ready(self) -> None:
+        """Returns once the actor has been started."""
+
+
+class _Errand(NamedTuple):
+    """Who works on which request, and until when."""
+
+    actor: ray.actor.ActorHandle
+    place: int
+    deadline: float
+
+
+class RayWorkers:
+    """`Workers` that are Ray actors, restarted by Ray when they die; a request that fails is repeated on any of them.
+
+    Args:
+        env_name, env_kwargs: As in the configuration.
+        address: `local` for a cluster of this machine alone, started and ended with this object; `auto` for the one
+            this machine belongs to; or HOST:PORT of its head.
+        number: How many actors, each of which occupies a processor; by default as many as the cluster has.
+        timeout: Seconds after which a worker that gives no answer is taken to hang.
+
+    Raises:
+        UserError: If there is no such cluster, or it has no free processor for any actor.
+    """
+
+    def __init__(self, env_name: str, env_kwargs: dict[str, Any], *, address: str, number: int | None, timeout: float):
+        options = {"num_cpus": number} if address == "local" else {}
+        try:
+            ray.init(address, log_to_driver=False, include_dashboard=False, **options)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise UserError(f"--ray-address: {address}: {error}") from None
+        number = number or int(ray.cluster_resources().get("CPU", 1))
+        self._kind = ray.remote(num_cpus=1, max_restarts=-1)(RolloutActor)
+        self._home, self._timeout = (sys.path, env_name, env_kwargs), timeout
+        self._actors = self._started(number)
+
+    def answer(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
+        """See `mime.sampling.hosted.Workers`."""
+        answers: list[Fields | None] = [None] * len(requests)
+        attempts = [0] * len(requests)
+        waiting, idle = list(reversed(range(len(requests)))), list(self._actors)
+        busy: dict[ray.ObjectRef, _Errand] = {}
+        while waiting or busy:
+            while waiting and idle:
+                actor, place = idle.pop(), waiting.pop()
+                reference = actor.answer.remote(requests[place])
+                busy[reference] = _Errand(actor, place, time.monotonic() + self._timeout)
+            for reference in self._stirring(busy):
+                actor, place, _ = busy.pop(reference)
+                try:
+                    answers[place] = self._result(reference)
+                except Trouble as trouble:
+                    attempts[place] += 1
+                    report(describe(requests[place].task), str(trouble), attempts[place])
+                    actor = self._replaced(actor)
+                    waiting.append(place)
+                idle.append(actor)
+        return answers
+
+    def close(self) -> None:
+        """Leave the cluster, which ends the actors."""
+        ray.shutdown()
+
+    def _started(self, number: int) -> list[ray.actor.ActorHandle]:
+        """As many actors as find a processor in time: one that finds none would wait silently for ever."""
+        actors = [self._kind.remote(*self._home) for _ in range(number)]
+        ready = {actor.ready.remote(): actor for actor in actors}
+        started, _ = ray.wait(list(ready), num_returns=number, timeout=SECONDS_TO_START)
+        if not started:
+            raise UserError(f"--ray-address: no worker started within {SECONDS_TO_START:.0f} s; are all CPUs taken?")
+        for reference in set(ready) - set(started):
+            ray.kill(ready[reference])
+        return [ready[reference] for reference in started]
+
+    @staticmethod
+    def _stirring(busy: dict[ray.ObjectRef, "_Errand"]) -> list[ray.ObjectRef]:
+        """The requests that are answered, have failed, or are late; waits for the first."""
+        patience = min(errand.deadline for errand in busy.values()) - time.monotonic()
+        ready, _ = ray.wait(list(busy), timeout=max(patience, 0))
+        now = time.monotonic()
+        return ready or [reference for reference, errand in busy.items() if errand.deadline <= now]
+
+    @staticmethod
+    def _result(reference: ray.ObjectRef) -> Fields:
+        try:
+            # A copy: what Ray returns is a read-only view of its own store.
+            return {name: field.copy() for name, field in ray.get(reference, timeout=0).items()}
+        except GetTimeoutError:
+            raise Trouble("its worker gave no answer in time") from None
+        except RayActorError as error:
+            raise Trouble(f"its worker died: {error}") from None
+        except RayTaskError as error:
+            raise Trouble(f"the environment raised an error:\n{error}") from None
+
+    def _replaced(self, actor: ray.actor.ActorHandle) -> ray.actor.ActorHandle:
+        """Another actor in place of one that died or hangs."""
+        ray.kill(actor)
+        (replacement,) = self._started(1)
+        self._actors = [replacement if each is actor else each for each in self._actors]
+        return replacement

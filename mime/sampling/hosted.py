@@ -1,0 +1,242 @@
+"""Sampling from environments outside JAX: one call to a worker process for all trajectories of a task."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import PRNGKeyArray
+
+from mime.envs.hosted import HostedEnvironment, words_of
+from mime.errors import Failure
+from mime.policies import MIN_LOG_STD, GaussianPolicy, Policy
+from mime.sampling.episodes import Episodes
+from mime.sampling.numpy_policy import NumpyPolicy
+from mime.sampling.rollouts import Fields, Request
+from mime.sampling.worker import Home
+
+ATTEMPTS = 3
+TIMEOUT = 600.0
+logger = logging.getLogger(__name__)
+
+
+class Trouble(Exception):
+    """Why a request was not answered."""
+
+
+@runtime_checkable
+class Workers(Protocol):
+    """Processes that answer requests."""
+
+    def answer(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
+        """The fields of each request's episodes, in the order of the requests.
+
+        Args:
+            requests: To be answered, by whichever worker is free.
+            describe: Gives a task a name, for messages.
+
+        Raises:
+            Failure: If a request was tried several times in vain.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the processes."""
+        ...
+
+
+class HostedSampler:
+    """A `Sampler` that has the episodes lived elsewhere, and never traced by JAX.
+
+    Args:
+        environment: Describes the tasks; its episodes are lived by the workers' own instances.
+        num_trajectories: Trajectories per task.
+        workers: Who lives them.
+    """
+
+    compiled: ClassVar[bool] = False
+
+    def __init__(self, environment: HostedEnvironment, num_trajectories: int, workers: Workers):
+        self.environment, self.num_trajectories, self.workers = environment, num_trajectories, workers
+
+    def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
+        """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis.
+
+        Raises:
+            Failure: If the workers could not live a task's episodes.
+        """
+        started = time.perf_counter()
+        words, policies = words_of(key), jax.device_get(policies)
+        requests = [
+            Request(task, numpy_policy(policies, place), (*words, place), self.num_trajectories)
+            for place, task in enumerate(tasks)
+        ]
+        fields = self.workers.answer(requests, self.environment.describe)
+        for task, answer in zip(tasks, fields):
+            self._name_what_is_not_finite(task, answer)
+        episodes = Episodes(**{name: jnp.asarray(np.stack([each[name] for each in fields])) for name in fields[0]})
+        steps, seconds = int(np.sum(episodes.valid)), time.perf_counter() - started
+        logger.info("%d steps of %d tasks sampled in %.2f s", steps, len(requests), seconds)
+        return episodes
+
+    def close(self) -> None:
+        """End the workers."""
+        self.workers.close()
+
+    def _name_what_is_not_finite(self, task: Any, fields: Fields) -> None:
+        for name in ("rewards", "observations", "next_observations"):
+            places = np.argwhere(~np.isfinite(fields[name]))
+            if len(places):
+                trajectory, step, *_ = places[0]
+                value, where = fields[name][trajectory, step], f"trajectory {trajectory}, step {step}"
+                logger.warning("task %s: %s not finite at %s: %s", self.environment.describe(task), name, where, value)
+                return
+
+
+def numpy_policy(policies: Policy, place: int) -> NumpyPolicy:
+    """The policy at one place of the `tasks` axis, whose leaves are NumPy arrays."""
+    gaussian = isinstance(policies, GaussianPolicy)
+    layers = (*policies.layers, policies.mu) if gaussian else policies.layers
+    weights = tuple((layer.weight[place], layer.bias[place]) for layer in layers)
+    log_std = np.maximum(policies.sigma[place], np.float32(MIN_LOG_STD)) if gaussian else None
+    return NumpyPolicy(weights, log_std, policies.nonlinearity)
+
+
+class LocalWorkers:
+    """Worker processes on this machine, started when they are first needed.
+
+    A worker that dies, gives no answer in time, or reports an error is replaced, and its request repeated; since an
+    answer depends on nothing but the request, nobody can tell.
+
+    Args:
+        env_name, env_kwargs: As in the configuration.
+        number: How many processes; by default one for each processor this process may use.
+        timeout: Seconds after which a worker that gives no answer is taken to hang.
+    """
+
+    def __init__(
+        self, env_name: str, env_kwargs: dict[str, Any], *, number: int | None = None, timeout: float = TIMEOUT
+    ):
+        self._home = Home(sys.path, env_name, env_kwargs)
+        self._number = number or len(os.sched_getaffinity(0))
+        self._timeout = timeout
+        self._idle: list[_Worker] = []
+
+    def answer(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
+        """See `Workers`."""
+        answers: list[Fields | None] = [None] * len(requests)
+        attempts = [0] * len(requests)
+        waiting = list(reversed(range(len(requests))))
+        busy: dict[_Worker, int] = {}
+        try:
+            while waiting or busy:
+                while waiting and len(busy) < self._number:
+                    worker = self._idle.pop() if self._idle else _Worker(self._home)
+                    busy[worker] = place = waiting.pop()
+                    worker.ask(requests[place], deadline=time.monotonic() + self._timeout)
+                for worker in self._stirring(busy):
+                    place = busy.pop(worker)
+                    try:
+                        answers[place] = worker.reply()
+                        self._idle.append(worker)
+                    except Trouble as trouble:
+                        worker.kill()
+                        attempts[place] += 1
+                        report(describe(requests[place].task), str(trouble), attempts[place])
+                        waiting.append(place)
+        finally:
+            for worker in busy:
+                worker.kill()
+        return answers
+
+    def close(self) -> None:
+        """End the processes."""
+        while self._idle:
+            self._idle.pop().kill()
+
+    @staticmethod
+    def _stirring(busy: dict["_Worker", int]) -> list["_Worker"]:
+        """The workers that have answered, have died, or are late; waits for the first."""
+        patience = min(worker.deadline for worker in busy) - time.monotonic()
+        ready = wait([worker.connection for worker in busy], timeout=max(patience, 0))
+        now = time.monotonic()
+        return [worker for worker in busy if worker.connection in ready or worker.deadline <= now]
+
+
+def report(task: str, trouble: str, attempt: int) -> None:
+    """Tell of a request that was not answered.
+
+    Raises:
+        Failure: After the last attempt.
+    """
+    if attempt == ATTEMPTS:
+        raise Failure(f"task {task}: its episodes failed {ATTEMPTS} times, the last time because {trouble}")
+    logger.warning("task %s: attempt %d failed because %s; it is repeated", task, attempt, trouble)
+
+
+class _Worker:
+    """One process, and our end of the line to it."""
+
+    def __init__(self, home: Home):
+        self.connection, theirs = Pipe()
+        self.deadline = 0.0
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "mime.sampling.worker", str(theirs.fileno())],
+                stdin=subprocess.PIPE,  # Never written to; its end tells the worker that we have ended.
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C in a terminal is for us alone.
+                env=_environment_variables(home.path),
+            )
+        # However this object ends, its process ends with it.
+        self.kill = weakref.finalize(self, _end, self.process, self.connection)
+        self._send(home)
+
+    def ask(self, request: Request, *, deadline: float) -> None:
+        """Send a request. If the worker is gone, `reply` will tell."""
+        self.deadline = deadline
+        self._send(request)
+
+    def reply(self) -> Fields:
+        """The answer, which must be there or late.
+
+        Raises:
+            Trouble: If there is none.
+        """
+        try:
+            reply = self.connection.recv() if self.connection.poll() else None
+        except (EOFError, OSError):
+            code = self.process.wait()
+            raise Trouble(f"its worker died ({f'signal {-code}' if code < 0 else f'exit status {code}'})") from None
+        if reply is None:
+            raise Trouble("its worker gave no answer in time")
+        if isinstance(reply, str):
+            raise Trouble(f"the environment raised an error:\n{reply.rstrip()}")
+        return reply
+
+    def _send(self, message: Any) -> None:
+        with suppress(OSError):
+            self.connection.send(message)
+
+
+def _end(process: subprocess.Popen, connection: Connection) -> None:
+    process.kill()
+    process.wait()
+    process.stdin.close()
+    connection.close()
+
+
+def _environment_variables(path: list[str]) -> dict[str, str]:
+    """Ours, and: find this package; one thread per worker, since there is one worker per processor."""
+    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
+    return os.environ | threads | {"PYTHONPATH": os.pathsep.join(path)}

@@ -1,0 +1,45 @@
+"""Where episodes are lived: which sampler serves an environment, and what it may use."""
+
+from typing import NamedTuple
+
+from mime.envs.registration import Environment
+from mime.envs.task_environment import TaskEnvironment
+from mime.keys import Configuration
+from mime.sampling.compiled import CompiledSampler
+from mime.sampling.episodes import Sampler
+from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers
+
+
+class Resources(NamedTuple):
+    """Where the episodes of environments outside JAX are lived; those written in JAX need none of it."""
+
+    num_workers: int | None = None
+    """Worker processes; by default one for each processor."""
+    ray_address: str | None = None
+    """Ray cluster that runs them, `local`, `auto` or HOST:PORT; by default they are processes of this machine."""
+    timeout: float = TIMEOUT
+    """Seconds after which a worker that gives no answer is replaced."""
+
+
+HERE = Resources()
+
+
+def make_sampler(
+    environment: Environment, experiment: Configuration, num_trajectories: int, resources: Resources
+) -> Sampler:
+    """The sampler that fits the environment.
+
+    Raises:
+        UserError: If a Ray cluster is asked for and cannot be reached.
+    """
+    if isinstance(environment, TaskEnvironment):
+        return CompiledSampler(environment, num_trajectories)
+    home = experiment.env_name, experiment.env_kwargs
+    options = {"number": resources.num_workers, "timeout": resources.timeout}
+    if resources.ray_address is None:
+        workers = LocalWorkers(*home, **options)
+    else:
+        from mime.sampling.cluster import RayWorkers  # Ray is an extra.
+
+        workers = RayWorkers(*home, address=resources.ray_address, **options)
+    return HostedSampler(environment, num_trajectories, workers)

@@ -1,0 +1,89 @@
+"""A worker's work: all trajectories of one task, without JAX."""
+
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import gymnasium
+import numpy as np
+from jaxtyping import Shaped
+
+from mime.envs.hosted import HostedEnvironment, seed_globally
+
+Fields = dict[str, Shaped[np.ndarray, "trajectories steps ..."]]
+
+
+@runtime_checkable
+class Acting(Protocol):
+    """What acts in a worker: a `mime.sampling.numpy_policy.NumpyPolicy`, or anything like it."""
+
+    def noise(self, generator: np.random.Generator, num_steps: int) -> np.ndarray:
+        """What makes a trajectory's actions random, one row a step."""
+        ...
+
+    def act(self, observation: np.ndarray, noise: np.ndarray) -> np.ndarray | np.integer:
+        """The action in one state."""
+        ...
+
+
+class Request(NamedTuple):
+    """What a worker is asked for. The answer depends on nothing else: not on the worker, nor on what it did before.
+
+    Attributes:
+        task: One of the environment's tasks.
+        policy: That acts.
+        words: Name the sampling call and the task's place in it; everything random follows from them.
+        num_trajectories: Trajectories to collect.
+    """
+
+    task: Any
+    policy: Acting
+    words: tuple[int, ...]
+    num_trajectories: int
+
+
+def rollout(environment: HostedEnvironment, request: Request) -> Fields:
+    """The fields of `mime.sampling.episodes.Episodes`, each one contiguous array `[trajectories steps ...]`.
+
+    The noise of an action depends on the request's words, the trajectory and the step, and on nothing else. Steps after
+    an episode's end are zeros and not valid.
+    """
+    env = environment.enter(request.task)
+    fields = blank(environment, request.num_trajectories)
+    for trajectory in range(request.num_trajectories):
+        noise_seed, env_seed = np.random.SeedSequence([*request.words, trajectory]).spawn(2)
+        noise = request.policy.noise(np.random.Generator(np.random.Philox(noise_seed)), environment.horizon)
+        seed = int(env_seed.generate_state(1)[0])
+        seed_globally(seed)
+        live(env, request.policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
+    return fields
+
+
+def live(env: gymnasium.Env, policy: Acting, noise: np.ndarray, seed: int, fields: dict[str, np.ndarray]) -> None:
+    """Fill the fields `[steps ...]` of one trajectory."""
+    observation, _ = env.reset(seed=seed)
+    for step in range(len(noise)):
+        # Rounded first, so that the learner sees exactly what the policy saw.
+        fields["observations"][step] = observation
+        action = policy.act(fields["observations"][step], noise[step])
+        observation, reward, terminated, truncated, information = env.step(action)
+        fields["actions"][step] = action
+        fields["rewards"][step] = reward
+        fields["next_observations"][step] = observation
+        fields["success"][step] = information.get("success", False)
+        fields["valid"][step] = True
+        if terminated or truncated:
+            return
+
+
+def blank(environment: HostedEnvironment, num_trajectories: int) -> Fields:
+    """Arrays of zeros for the fields."""
+    discrete = isinstance(environment.action_space, gymnasium.spaces.Discrete)
+    batch = num_trajectories, environment.horizon
+    observations = *batch, *environment.observation_space.shape
+    return {
+        "observations": np.zeros(observations, np.float32),
+        "actions": np.zeros((*batch, *environment.action_space.shape), np.int32 if discrete else np.float32),
+        "rewards": np.zeros(batch, np.float32),
+        "next_observations": np.zeros(observations, np.float32),
+        "success": np.zeros(batch, bool),
+        "valid": np.zeros(batch, bool),
+    }

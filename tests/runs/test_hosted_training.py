@@ -1,0 +1,138 @@
+"""Whole runs on environments outside JAX: what the learner makes of what workers send, and of what they do not."""
+
+import csv
+import logging
+import signal
+import threading
+import time
+
+import jax
+import numpy as np
+import psutil
+import pytest
+import safetensors.numpy
+
+from mime.envs import hosting
+from mime.errors import Failure
+from mime.runs.classes import class_metrics
+from mime.runs.folder import RunFolder
+from mime.runs.testing import class_table, curve, evaluate
+from mime.runs.training import set_up, stream, train
+from mime.sampling.resources import Resources
+from tests.small_runs import small
+
+TOY = "tests.sampling.toy:Toy"
+KEYS = {"env_name": TOY, "env_kwargs": {"max_episode_steps": 6}, "num_batches": 4, "pre_epochs": 0}
+
+
+def run(path, *, num_workers=1, timeout=60.0, during=None, toy=None, **keys):
+    """Train on the toy in this process; returns the rows of the CSV file."""
+    keys = KEYS | keys
+    keys["env_kwargs"] = keys["env_kwargs"] | (toy or {})
+    folder = RunFolder(path)
+    folder.create(overwrite=False)
+    experiment = small(**keys)
+    folder.write_config(experiment, 0)
+    if during:
+        threading.Thread(target=during, daemon=True).start()
+    try:
+        train(experiment, folder, seed=0, resume=False, resources=Resources(num_workers, None, timeout))
+    finally:
+        folder.unlock()
+    return rows(path)
+
+
+def rows(path):
+    with open(path / "train_result.csv", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "one"
+    run(path)
+    return (path / "train_result.csv").read_bytes()
+
+
+@pytest.mark.parametrize("num_workers", [2, 3])
+def test_the_number_of_workers_makes_no_difference(undisturbed, tmp_path, num_workers):
+    run(tmp_path / "run", num_workers=num_workers)
+    assert (tmp_path / "run" / "train_result.csv").read_bytes() == undisturbed
+
+
+def test_killing_workers_makes_no_difference(undisturbed, tmp_path):
+    killed = []
+
+    def kill_some():
+        while len(killed) < 3:
+            for child in psutil.Process().children():
+                if "mime.sampling.worker" in child.cmdline() and child.pid not in killed:
+                    child.send_signal(signal.SIGKILL)
+                    killed.append(child.pid)
+            time.sleep(1)
+
+    run(tmp_path / "run", num_workers=2, during=kill_some)
+    assert killed
+    assert (tmp_path / "run" / "train_result.csv").read_bytes() == undisturbed
+
+
+def test_rewards_that_are_not_finite_are_named_and_not_learned_from(tmp_path):
+    table = run(tmp_path / "run", toy={"trouble": "nan"}, use_vime=True, adapt_eta=True, meta_batch_size=8)
+    assert all(int(row["NonFinite"]) > 0 for row in table)
+    assert all(float(row["KL"]) == 0 for row in table)
+    log = (tmp_path / "run" / "train_log.txt").read_text()
+    assert "rewards not finite at trajectory 0, step 0: nan" in log
+    assert "the policy was not changed" in log
+    weights = RunFolder(tmp_path / "run").policy.read_bytes()
+    assert len(table) == 4
+    assert all(np.isfinite(tensor).all() for tensor in safetensors.numpy.load(weights).values())
+
+
+def test_a_task_that_keeps_failing_ends_the_run_after_a_checkpoint(tmp_path):
+    with pytest.raises(Failure, match="the robot fell over"):
+        run(tmp_path / "run", toy={"trouble": "raise"}, meta_batch_size=8)
+    assert RunFolder(tmp_path / "run").policy.exists()
+    assert list((tmp_path / "run" / "checkpoints").iterdir())
+    assert not [child for child in psutil.Process().children() if "mime.sampling.worker" in child.cmdline()]
+
+
+def test_testing(tmp_path):
+    run(tmp_path / "run")
+    table = evaluate(RunFolder(tmp_path / "run"), num_batches=2, num_steps=2, seed=1, resources=Resources(2))
+    assert len(curve(table, "Returns")) == 3
+    assert class_table(table) == {}
+    assert 0 <= table[0]["Valid/LastStepSuccess"] <= table[0]["Valid/TrajectorySuccess"] <= 1
+
+
+def test_class_metrics():
+    environment = hosting.make(TOY, {"max_episode_steps": 6})
+    environment.class_of = lambda task: "right" if task["goal"] > 0 else "left"
+    setup = set_up(small(**KEYS), 0, Resources(1))
+    tasks = environment.test_batch(0)[8:14]
+    trial = setup.learner.attempt(setup.state, tasks, stream(0, 0), num_steps=1)
+    setup.sampler.close()
+    metrics = class_metrics(environment, ("left", "right", "up"), tasks, setup.learner.stages(trial))
+    returns = np.asarray(trial.after.episodes.returns())
+    right = np.array([task["goal"] > 0 for task in tasks])
+    assert metrics["Valid/right/Returns"] == pytest.approx(returns[right].mean())
+    assert metrics["Valid/left/Returns"] == pytest.approx(returns[~right].mean())
+    assert np.isnan(metrics["Train-0/up/Success"])
+    success, valid = np.asarray(trial.after.episodes.success), np.asarray(trial.after.episodes.valid)
+    last = [[s[v][-1] for s, v in zip(*task)] for task in zip(success, valid)]
+    assert metrics["Valid/LastStepSuccess"] == pytest.approx(np.mean(last))
+
+
+def test_nothing_is_compiled_after_the_first_iteration(tmp_path, caplog):
+    setup = set_up(small(**KEYS), 0, Resources(1))
+    state = setup.state
+    compiled = []
+    for iteration in range(3):
+        key = jax.random.key(iteration)
+        with jax.log_compiles(), caplog.at_level(logging.WARNING):
+            caplog.clear()
+            state, metrics, _ = setup.learner.iterate(state, setup.environment.sample_tasks(key, 2), key)
+            jax.block_until_ready(metrics)
+        compiled.append(sum("Finished XLA compilation" in record.getMessage() for record in caplog.records))
+    setup.sampler.close()
+    assert compiled[0] > 0
+    assert compiled[1:] == [0, 0]
