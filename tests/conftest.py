@@ -31,14 +31,13 @@ def environment_variables(tmp_path_factory):
 def command(environment_variables):
     """Starts `train.py` or `test.py` with arguments, and by default waits for its end."""
 
-    def start(script, *arguments, wait=True, **options):
+    def start(script, *arguments, wait=True, before=()):
         process = subprocess.Popen(
-            [sys.executable, str(ROOT / script), *map(str, arguments)],
+            [*before, sys.executable, str(ROOT / script), *map(str, arguments)],
             env=environment_variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **options,
         )
         if not wait:
             return process

@@ -97,16 +97,9 @@ def test_a_test_can_run_while_training_goes_on(command, small_yaml, tmp_path):
 
 
 def test_a_full_disk_ends_with_a_message_and_the_way_on(command, small_yaml, tmp_path):
-    def limit():
-        import resource
-
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2500, 2500))
-
-    done = command(
-        "train.py", "--config", small_yaml, "--output-folder", tmp_path / "run", "--checkpoint-every", "100",
-        "--num-batches", "60", preexec_fn=limit,
-    )  # fmt: skip
+    small_disk = ["bash", "-c", 'ulimit -f 3; exec "$@"', "bash"]
+    arguments = ["--config", small_yaml, "--output-folder", tmp_path / "run", "--checkpoint-every", "100"]
+    done = command("train.py", *arguments, "--num-batches", "60", before=small_disk)
     assert done.returncode == 1, done.stdout + done.stderr
     assert "--resume" in done.stderr
     assert "Traceback" not in done.stderr

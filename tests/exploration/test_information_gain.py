@@ -455,5 +455,6 @@ def test_the_configuration_decides():
         "outer_rate": 0.003,
         "first_order": True,
         "closed_form": True,
+        "varying": None,
     }
     assert make_bonus(Experiment(use_vime=True, dyn_lr=0.5), *spaces, num_tasks=3).rate == 0.5
