@@ -19,7 +19,7 @@ from mime import config
 from mime.pearl.config import PearlExperiment
 from mime.pearl.networks import Perceptron
 from mime.pearl.sac import Networks
-from mime.runs.training import set_up
+from mime.runs.setup import set_up
 
 SIDE = 2048
 ROUNDS = 5

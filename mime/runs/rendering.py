@@ -19,7 +19,7 @@ from mime.meta.adaptation import share
 from mime.meta.learner import Agent, Learner
 from mime.policies import Policy
 from mime.runs.folder import RunFolder
-from mime.runs.training import TESTING, Setup, load_weights, set_up, stream
+from mime.runs.setup import TESTING, Setup, load_weights, set_up, stream
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policy
 from mime.sampling.resources import HERE, Resources

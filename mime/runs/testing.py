@@ -10,7 +10,7 @@ from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
 from mime.runs.messages import messages_to
 from mime.runs.metrics import Recorder, Row, ordered
-from mime.runs.training import TESTING, load_weights, set_up, stream
+from mime.runs.setup import TESTING, load_weights, set_up, stream
 from mime.sampling.resources import HERE, Resources
 
 

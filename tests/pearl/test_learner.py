@@ -12,8 +12,9 @@ from mime.envs.navigation import RingNavigation
 from mime.pearl.config import PearlExperiment
 from mime.pearl.learner import make_learner
 from mime.runs.folder import RunFolder
+from mime.runs.setup import set_up
 from mime.runs.testing import curve, evaluate
-from mime.runs.training import set_up, train
+from mime.runs.training import train
 
 KEY = jax.random.key(0)
 TINY = {

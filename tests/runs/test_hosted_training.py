@@ -17,8 +17,9 @@ from mime.envs import hosting
 from mime.errors import Failure
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
+from mime.runs.setup import set_up, stream
 from mime.runs.testing import class_table, curve, evaluate
-from mime.runs.training import set_up, stream, train
+from mime.runs.training import train
 from mime.sampling.resources import Resources
 from tests.small_runs import small
 

@@ -14,8 +14,9 @@ from mime.envs import registration
 from mime.envs.navigation import DenseNavigation
 from mime.errors import Failure
 from mime.runs.folder import RunFolder
+from mime.runs.setup import load_weights, set_up
 from mime.runs.testing import evaluate
-from mime.runs.training import load_weights, set_up, train
+from mime.runs.training import train
 from tests.small_runs import METHODS, SMALL, results, run, small
 
 ITERATIONS = SMALL["num-batches"] + SMALL["pre-epochs"]

@@ -1,0 +1,1 @@
+"""The commands of `mime`, a module each: its options as a dataclass, and `run`, which returns the exit status."""

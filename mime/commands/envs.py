@@ -1,0 +1,37 @@
+"""`mime envs`: the environments there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import tyro
+from rich.table import Table
+
+from mime.commands.terminal import console
+
+
+@dataclass(frozen=True)
+class Envs:
+    """List the environments."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """List the environments; returns the exit status."""
+    tyro.cli(Envs, args=list(arguments), prog="mime envs")
+    from mime.envs import hosting
+    from mime.envs.registration import ENVIRONMENTS, make
+
+    table = Table("Name", "Observation", "Action", "Horizon", "What it is")
+    for name in ENVIRONMENTS:
+        environment = make(name, {})
+        spaces = (_size(space) for space in (environment.observation_space, environment.action_space))
+        table.add_row(name, *spaces, str(environment.horizon), type(environment).__doc__.splitlines()[0])
+    console.print(table)
+    console.print("In worker processes, with the extras mujoco and metaworld: " + ", ".join(hosting.NAMES))
+    console.print(
+        "and Metaworld-ML1-<class>, package.module:YourClass, or any Gymnasium id: docs/your-own-environment.md"
+    )
+    return 0
+
+
+def _size(space) -> str:
+    return str(space.shape[0]) if space.shape else f"1 of {space.n}"

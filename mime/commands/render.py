@@ -1,0 +1,38 @@
+"""`mime render`: films of a trained run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mime.commands.terminal import prepare_jax, require, tell_where
+
+
+@dataclass(frozen=True)
+class Render:
+    """Film a trained run on a held-out task, before and after adaptation."""
+
+    output_folder: tyro.conf.Positional[Path]
+    """Run folder that train.py wrote."""
+    task: str | None = None
+    """Part of the task's name, as door-close; by default the first one."""
+    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 1
+    """Inner steps."""
+    seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
+    """Seed of everything random."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Film a run; returns the exit status."""
+    command = tyro.cli(Render, args=list(arguments), prog="mime render")
+    require("num_steps", command.num_steps, at_least=1)
+    require("seed", command.seed, at_least=0)
+    prepare_jax()
+    from mime.runs.folder import RunFolder
+    from mime.runs.rendering import render
+
+    folder = RunFolder(command.output_folder)
+    tell_where(film=render(folder, task=command.task, num_steps=command.num_steps, seed=command.seed))
+    return 0

@@ -1,0 +1,102 @@
+"""What commands have in common: checked arguments, progress, tables and errors on the terminal."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column
+from rich.text import Text
+
+from mime.errors import Failure, UserError
+
+console = Console(highlight=False)
+
+
+def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """The command's exit status; the user's mistakes and failures are told in a message, without a traceback."""
+    try:
+        return command(arguments)
+    except (UserError, Failure) as error:
+        tell(str(error))
+        return error.exit_code
+    except KeyboardInterrupt:
+        tell("interrupted")
+        return 130
+
+
+def require(name: str, value: float | None, *, at_least: int) -> None:
+    """Refuse an option's value that is too small."""
+    if value is not None and value < at_least:
+        raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")
+
+
+def prepare_jax() -> None:
+    """Keep compiled programs between runs, in the user's cache folder."""
+    import jax
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+class _Rate(ProgressColumn):
+    """Iterations per second, or seconds per iteration."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("compiling" if task.completed == 0 else "")
+        return Text(f"{speed:.1f} it/s" if speed > 1 else f"{1 / speed:.1f} s/it")
+
+
+class ProgressBar:
+    """A progress bar with the headline metrics; gives the bar, and the function that advances it by a row."""
+
+    def __init__(self, what: str, total: int):
+        columns = (
+            BarColumn(bar_width=12),
+            MofNCompleteColumn(),
+            _Rate(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[headline]}", table_column=Column(no_wrap=True)),
+        )
+        self.bar = Progress(*columns, console=console)
+        self.task = self.bar.add_task(what, total=total, headline=what)
+
+    def __enter__(self) -> tuple[Progress, Callable]:
+        self.bar.start()
+        return self.bar, self._advance
+
+    def __exit__(self, *exception) -> None:
+        self.bar.stop()
+
+    def _advance(self, row) -> None:
+        headline = (
+            f"return {row['Train-0/Returns']:.2f} → {row['Valid/Returns']:.2f}"
+            f"  success {row['Train-0/Success']:.0%} → {row['Valid/Success']:.0%}"
+        )
+        done = row.get("Iteration", row.get("Batch"))
+        self.bar.update(self.task, completed=done, headline=headline)
+
+
+def tell_where(**places: object) -> None:
+    """Say where everything is, one place a line."""
+    for name, place in places.items():
+        console.print(f"{name:12} {place}", soft_wrap=True)
+
+
+def tell(message: str) -> None:
+    """An error, on the standard error stream."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {escape(message)}", markup=True)

@@ -1,0 +1,75 @@
+"""`mime test`, the same as `python test.py`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.table import Table
+
+from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where
+
+HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
+
+
+@dataclass(frozen=True)
+class Test:
+    """Adapt a trained run to the held-out tasks of its environment, and report after each step of adaptation."""
+
+    output_folder: Path
+    """Run folder that train.py wrote."""
+    num_batches: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 3
+    """Times that every held-out task is adapted to."""
+    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 10
+    """Inner steps; for PEARL, trajectories of context."""
+    seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
+    """Seed of everything random."""
+    num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Worker processes, for environments outside JAX; those written in JAX need none. Default: one per processor."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = None
+    """Ray cluster to run the workers on, in place of processes on this machine."""
+    rollout_timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 600.0
+    """Time after which a worker that gives no answer is replaced."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Test a run; returns the exit status."""
+    command = tyro.cli(Test, args=list(arguments), prog="test.py")
+    for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
+        require(name, getattr(command, name), at_least=1)
+    require("seed", command.seed, at_least=0)
+    prepare_jax()
+    from mime.runs.folder import RunFolder
+    from mime.runs.testing import class_table, curve, evaluate
+    from mime.sampling.resources import Resources
+
+    folder = RunFolder(command.output_folder)
+    with ProgressBar("test batches", command.num_batches) as (_, advance):
+        rows = evaluate(
+            folder,
+            num_batches=command.num_batches,
+            num_steps=command.num_steps,
+            seed=command.seed,
+            resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
+            report=advance,
+        )
+    names = [name for name in HEADLINES if f"Valid/{name}" in rows[0]]
+    table = Table(title=f"{folder.path}: held-out tasks, mean of {len(rows)} batches")
+    for heading in (folder.read_config()[0].STEPS.capitalize(), *names):
+        table.add_column(heading, justify="right")
+    for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
+        table.add_row(str(step), *(f"{value:.3f}" for value in values))
+    console.print(table)
+    classes = class_table(rows)
+    if classes:
+        table = Table("After adaptation", *next(iter(classes.values())))
+        for name, values in classes.items():
+            table.add_row(name, *(f"{value:.3f}" for value in values.values()))
+        console.print(table)
+    tell_where(
+        pictures=folder.figures / "test.png",
+        numbers=folder.path / "test_result.csv",
+        tensorboard=f"tensorboard --logdir {folder.path}",
+    )
+    return 0

@@ -1,0 +1,100 @@
+"""From a configuration to an environment, a learner and its state."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import PRNGKeyArray
+
+from mime.config import Experiment
+from mime.envs import registration
+from mime.envs.registration import Environment
+from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.errors import UserError
+from mime.exploration import make_bonus
+from mime.keys import Configuration
+from mime.meta.learner import Learner
+from mime.pearl.config import PearlExperiment
+from mime.pearl.learner import make_learner as make_pearl
+from mime.policies import make_policy
+from mime.runs import weights
+from mime.runs.folder import RunFolder
+from mime.runs.learner import MetaLearner
+from mime.sampling.episodes import Sampler
+from mime.sampling.resources import HERE, Resources, make_sampler
+
+# Streams of random numbers derived from the run's seed.
+PARAMETERS, TRAINING, TESTING, TASKS = 0, 1, 2, 3
+
+
+class Setup(NamedTuple):
+    """An experiment made ready to run."""
+
+    environment: Environment
+    learner: MetaLearner
+    state: Any
+    """Before training."""
+    sample_tasks: Callable[[PRNGKeyArray], Any]
+    """The training tasks of a meta-iteration, with a leading `tasks` axis."""
+    sampler: Sampler | None = None
+    """What is to be closed in the end."""
+
+
+def set_up(experiment: Configuration, seed: int, resources: Resources = HERE) -> Setup:
+    """Environment, learner and initial state of an experiment.
+
+    Raises:
+        UserError: If the environment cannot be built, or the method does not fit it.
+    """
+    environment = registration.make(experiment.env_name, experiment.env_kwargs)
+    try:
+        environment.observation_space  # noqa: B018 (somebody's environment is built now)
+    except Exception as error:  # Whatever it raises.
+        raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
+    try:
+        if isinstance(experiment, PearlExperiment):
+            return _set_up_pearl(experiment, environment, seed)
+        return _set_up_gradients(experiment, environment, seed, resources)
+    except ValueError as error:
+        raise UserError(f"{experiment.env_name}: {error}") from None
+
+
+def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int) -> Setup:
+    if not isinstance(environment, TaskEnvironment):
+        raise ValueError("PEARL needs an environment written in JAX")
+    learner = make_pearl(experiment)
+    tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
+    state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
+    return Setup(environment, learner, state, sample_tasks=lambda key: tasks)
+
+
+def _set_up_gradients(experiment: Experiment, environment: Environment, seed: int, resources: Resources) -> Setup:
+    spaces = environment.observation_space, environment.action_space
+    policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
+    sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
+    policy = make_policy(*spaces, **sizes, key=policy_key)
+    sampler = make_sampler(environment, experiment, experiment.fast_batch_size, resources)
+    sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
+    if sampler.compiled:
+        sample_tasks = jax.jit(sample_tasks)
+    num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
+    bonus = make_bonus(experiment, *spaces, num_tasks, varying=getattr(environment, "varying", None))
+    learner = Learner(experiment, sampler, bonus)
+    return Setup(environment, learner, learner.init(policy, key=bonus_key), sample_tasks, sampler)
+
+
+def stream(seed: int, purpose: int) -> PRNGKeyArray:
+    """A run's random key for one purpose."""
+    return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+def load_weights(folder: RunFolder, setup: Setup) -> Any:
+    """The state of a trained run, from its exported weights.
+
+    Raises:
+        UserError: If the files are missing, damaged, or of another configuration.
+    """
+    expected = setup.learner.tensors(setup.state)
+    files = {name: weights.load(folder.weights(name), like) for name, like in expected.items()}
+    return setup.learner.with_tensors(setup.state, jax.tree.map(jax.numpy.asarray, files))
