@@ -120,21 +120,21 @@ def test_categorical_policy_is_a_perceptron_of_its_named_parameters():
 
 
 def test_names_and_shapes_are_those_of_a_pytorch_state_dict():
-    gaussian = named_parameters(GaussianPolicy(3, 2, hidden_sizes=(7, 5), key=KEY))
+    gaussian = named_parameters(GaussianPolicy(3, 2, hidden_sizes=(5, 4), key=KEY))
     assert {name: array.shape for name, array in gaussian.items()} == {
-        "layer1.weight": (7, 3),
-        "layer1.bias": (7,),
-        "layer2.weight": (5, 7),
-        "layer2.bias": (5,),
-        "mu.weight": (2, 5),
+        "layer1.weight": (5, 3),
+        "layer1.bias": (5,),
+        "layer2.weight": (4, 5),
+        "layer2.bias": (4,),
+        "mu.weight": (2, 4),
         "mu.bias": (2,),
         "sigma": (2,),
     }
-    categorical = named_parameters(CategoricalPolicy(3, 4, hidden_sizes=(7,), key=KEY))
+    categorical = named_parameters(CategoricalPolicy(3, 4, hidden_sizes=(5,), key=KEY))
     assert {name: array.shape for name, array in categorical.items()} == {
-        "layer1.weight": (7, 3),
-        "layer1.bias": (7,),
-        "layer2.weight": (4, 7),
+        "layer1.weight": (5, 3),
+        "layer1.bias": (5,),
+        "layer2.weight": (4, 5),
         "layer2.bias": (4,),
     }
 

@@ -52,6 +52,15 @@ def test_constants_become_zeros(shape):
         np.testing.assert_array_equal(jitted(values, valid), np.zeros(shape, np.float32), err_msg=str(constant))
 
 
+@pytest.mark.parametrize("constant", [0.1, -700.0, 1e8])
+def test_rounding_errors_are_no_spread(constant):
+    """Rewards that are constant but for the last digit of float32."""
+    last_digit = np.random.default_rng(5).integers(-1, 2, (20, 100)) * 2.0**-23
+    values = (constant * (1 + last_digit)).astype(np.float32)
+    assert len(np.unique(values)) > 1
+    np.testing.assert_array_equal(jitted(values, np.ones((20, 100), bool)), np.zeros((20, 100)))
+
+
 def test_nearly_constant_values_still_have_unit_variance():
     values = 1000 + np.random.default_rng(3).normal(0, 0.1, (20, 100)).astype(np.float32)
     result = np.asarray(jitted(values, np.ones((20, 100), bool)), np.float64)

@@ -48,6 +48,14 @@ def test_constant_features_are_only_shifted(size, batches):
     np.testing.assert_allclose(shifted[:3], [2, 2, 0], atol=2e-5)
 
 
+def test_rounding_errors_are_no_spread():
+    """A feature that is constant but for the last digit of float32 is not divided by that."""
+    values = (0.1 * (1 + np.random.default_rng(4).integers(-1, 2, (500, 1)) * 2.0**-23)).astype(np.float32)
+    statistics = include(Statistics.empty(1), values, np.ones(500, bool))
+    assert float(statistics.sum_of_squares[0]) > 0
+    np.testing.assert_allclose(statistics.standardise(jnp.asarray([2.1], jnp.float32)), [2], rtol=1e-6)
+
+
 def test_a_batch_without_valid_vectors_changes_nothing():
     vectors = np.random.default_rng(2).normal(size=(10, 2)).astype(np.float32)
     before = include(Statistics.empty(2), vectors, np.ones(10, bool))

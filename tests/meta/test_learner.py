@@ -151,16 +151,19 @@ def check_iteration(learner, before, after, metrics, trial):
 
 
 METHODS = {
-    "MAML": {},
     "E-MAML and noise, three steps": {"e_maml": True, "add_noise": True, "num_steps": 3},
-    "everything but eta": {"e_maml": True, "add_noise": True, "use_vime": True, "dyn_second_order": True},
-    "MIME with advantages, two steps, first order": {
+    "everything at once, two steps": {
+        "e_maml": True,
+        "add_noise": True,
         "use_vime": True,
         "adapt_eta": True,
         "eta_objective": "advantages",
         "num_steps": 2,
         "first_order": True,
         "discrete": True,
+        "dyn_second_order": True,
+        "normalize_spaces": True,
+        "pre_epochs": 1,
     },
 }
 
@@ -176,14 +179,20 @@ def test_iterations_of_every_method(keys):
         accepted.append(int(metrics["Verdict"]) == Verdict.ACCEPTED)
         if learner.bonus is not None:
             assert changed(new.bonus.network, state.bonus.network)
-        assert (float(new.eta) != float(state.eta)) == learner.experiment.adapt_eta
+        warming_up = number < learner.experiment.pre_epochs
+        assert (float(new.eta) != float(state.eta)) == (learner.experiment.adapt_eta and not warming_up)
         state = new
     assert any(accepted)
     # All iterations ran the one program.
     assert iterate._cache_size() == 1
+    if keys.get("discrete"):
+        # One-hot actions are left as they are.
+        assert state.bonus.network.mean[0].weight.shape == (1, 1 + 3)
+        assert state.bonus.observation_statistics.count > 0
+        assert state.bonus.action_statistics.count == 0
 
 
-def test_an_iteration_of_mime():
+def test_an_iteration_of_mime_and_one_of_maml():
     """Jitted whole or in parts; warm-up; not a number; the same again from the same key."""
     learner, state = make(use_vime=True, adapt_eta=True, pre_epochs=1, normalize_spaces=True)
     iterate = jax.jit(learner.iterate)
@@ -191,8 +200,10 @@ def test_an_iteration_of_mime():
     # The warm-up: the policy is that of MAML without any bonus, eta stays, the model learns.
     warm, metrics, trial = iterate(state, TASKS, KEY)
     check_iteration(learner, state, warm, metrics, trial)
-    maml, maml_state = make(pre_epochs=1)
-    without, _, maml_trial = maml.iterate(maml_state, TASKS, KEY)
+    maml = Learner(Experiment(**SMALL | {"pre_epochs": 1}), learner.sampler, None)
+    maml_state = dataclasses.replace(state, bonus=None)
+    without, maml_metrics, maml_trial = maml.iterate(maml_state, TASKS, KEY)
+    check_iteration(maml, maml_state, without, maml_metrics, maml_trial)
     assert_close(warm.policy, without.policy, atol=1e-6)
     for ours, theirs in zip([*trial.inner, trial.after], [*maml_trial.inner, maml_trial.after]):
         assert_close(ours.episodes, theirs.episodes, atol=1e-5)
@@ -240,6 +251,46 @@ def test_an_iteration_of_mime():
 
     # In later iterations, everything ran the one program.
     assert iterate._cache_size() == 1
+
+
+def test_every_stage_acts_with_what_was_adapted_before():
+    """Actions are unit normal around the adapted policies and nothing else, gains those of the adapted models.
+
+    Large steps set the stages apart. Of weights that are almost certain, a gain depends little on its random draws: in
+    the median over all steps, much less than on the model.
+    """
+    learner, state = make(
+        fast_batch_size=300,
+        num_steps=2,
+        fast_lr=0.5,
+        use_vime=True,
+        dyn_second_order=True,
+        dyn_prior_sd=1e-5,
+        dyn_lr=3e-3,
+        dyn_kl_scale=0.0,
+    )
+    trial = learner.attempt(state, TASKS, KEY, num_steps=2)
+    stages = [*trial.inner, trial.after]
+    agents = [share(Agent(state.policy, state.bonus), 2)]
+    for experience in trial.inner:
+        agents.append(learner.adapt(agents[-1], experience, state, jax.random.key(3)))
+
+    def spread(agent, episodes, task):
+        policy = jax.tree.map(lambda leaf: leaf[task], agent.policy)
+        means = np.asarray(jax.vmap(jax.vmap(policy))(episodes.observations[task]).mean)
+        z = ((episodes.actions[task] - means) / np.exp(policy.sigma))[np.asarray(episodes.valid[task])]
+        return np.mean(z), np.var(z), 5 / np.sqrt(z.size)
+
+    gains = jax.jit(jax.vmap(lambda bonus, e: learner.bonus.rewards(bonus, e, key=jax.random.key(4))))
+    for number, experience in enumerate(stages):
+        for other, agent in enumerate(agents):
+            right = []
+            for task in range(2):
+                mean, variance, error = spread(agent, experience.episodes, task)
+                right.append(abs(mean) < error and abs(variance - 1) < error * np.sqrt(2))
+            assert all(right) == (number == other), (number, other)
+            ratio = np.median(gains(agent.bonus, experience.episodes) / experience.intrinsic)
+            assert (abs(ratio - 1) < 0.02) == (number == other), (number, other, ratio)
 
 
 class Told:
@@ -313,8 +364,10 @@ def test_rewards_mix_the_standardised_bonus_after_the_warm_up(warming_up):
         np.testing.assert_allclose(rewards[task][valid], expected[valid], atol=1e-5)
 
 
-@pytest.mark.parametrize(("objective", "num_steps"), [("rewards", 1), ("rewards", 2), ("advantages", 1)])
-@pytest.mark.parametrize("first_order", [False, True])
+@pytest.mark.parametrize(
+    ("objective", "num_steps", "first_order"),
+    [("rewards", 1, True), ("rewards", 2, False), ("rewards", 2, True), ("advantages", 1, False)],
+)
 def test_eta_gradient_against_finite_differences(objective, num_steps, first_order):
     """Of -mean(ratio x w) through the inner steps, in NumPy, with the baseline's values held fixed.
 
@@ -412,6 +465,16 @@ def test_eta_grows_where_the_bonus_leads_to_reward_and_shrinks_where_it_misleads
     assert etas[1] > 1e-4
     # At equal weights, neither reward leads to arm 2 more than the other does.
     assert abs(etas[2]) < 1e-7
+
+
+def test_a_weight_that_is_not_learned_stays():
+    """The policy sees both rewards all the same: without extrinsic ones, it turns to the arm that is novel."""
+    learner = Learner(Experiment(use_vime=True, max_kl=0.1), CompiledSampler(Line(), 1), Told())
+    novel = one_step_bandit(np.zeros(6), ARMS == 1)
+    state, metrics = learner.improve(bandit_state(0.1), Trial([novel], novel), KEY)
+    assert state.eta == bandit_state(0.1).eta
+    assert "EtaGradient" not in metrics
+    assert np.argmax(state.policy.layers[0].bias) == 1
 
 
 def test_eta_keeps_its_value_if_its_gradient_is_not_finite():
