@@ -68,8 +68,8 @@ def fitted_values(
 ) -> Steps:
     """The linear function of `features` that is nearest to `returns` on the valid steps, evaluated on them.
 
-    Ridge regression on features scaled to unit mean square, by the QR factors of the features stacked on the ridge:
-    this never squares their condition number, and has full rank whatever the features' rank.
+    Ridge regression on features scaled to unit mean square: the projection of the returns, padded with zeros, onto the
+    columns of the features stacked on the ridge. Those have full rank whatever the features' rank.
     """
     inputs = jnp.where(valid[..., None], jax.lax.stop_gradient(features(observations)), 0)
     targets = jnp.where(valid, jax.lax.stop_gradient(returns), 0)
@@ -77,16 +77,23 @@ def fitted_values(
     inputs = inputs / jnp.where(size > 0, size, 1)
     num_features = inputs.shape[-1]
     stacked = jnp.concatenate([inputs.reshape(-1, num_features), math.sqrt(RIDGE) * jnp.eye(num_features)])
-    padded = jnp.pad(targets.ravel(), (0, num_features))
-    weights = jax.lax.platform_dependent(stacked, padded, cpu=_least_squares_one_by_one, default=_least_squares)
-    return inputs @ weights
+    basis = orthonormal_basis(stacked)[: targets.size]
+    return (basis @ (targets.ravel() @ basis)).reshape(targets.shape)
 
 
-def _least_squares(matrix: Float[Array, "rows columns"], target: Float[Array, "rows"]) -> Float[Array, "columns"]:
-    q, r = jnp.linalg.qr(matrix)
-    return jax.scipy.linalg.solve_triangular(r, q.T @ target)
+def orthonormal_basis(matrix: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
+    """An orthonormal basis of the span of a matrix's columns, which are linearly independent.
 
+    Gram-Schmidt, each column made orthogonal twice: the basis is then orthogonal to rounding, whatever the condition
+    number (Giraud et al. 2005, Numerische Mathematik 101). In place of LAPACK's factorisation, which is slower for so
+    few columns, and deadlocks in jaxlib when as many calls run at once as there are threads.
+    """
 
-# LAPACK's calls in jaxlib split a batch over XLA's threads, and wait for the parts on one of these very threads: with
-# as many calls at once as there are threads, all of them wait for ever. A batch of one is not split.
-_least_squares_one_by_one = jax.custom_batching.sequential_vmap(_least_squares)
+    def extend(basis, column):
+        index, vector = column
+        for _ in range(2):
+            vector = vector - basis @ (vector @ basis)
+        return basis.at[:, index].set(vector / jnp.linalg.norm(vector)), None
+
+    columns = jnp.arange(matrix.shape[1]), matrix.T
+    return jax.lax.scan(extend, jnp.zeros_like(matrix), columns)[0]

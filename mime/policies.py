@@ -94,7 +94,7 @@ class GaussianPolicy(eqx.Module):
     def __call__(self, observation: Float[Array, "observation"]) -> Gaussian:
         """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation."""
         features = _hidden_features(self.layers, self.nonlinearity, observation)
-        return Gaussian(mean=self.mu(features), log_std=jnp.maximum(self.sigma, MIN_LOG_STD))
+        return Gaussian(mean=_affine(self.mu, features), log_std=jnp.maximum(self.sigma, MIN_LOG_STD))
 
 
 class CategoricalPolicy(eqx.Module):
@@ -126,7 +126,7 @@ class CategoricalPolicy(eqx.Module):
     def __call__(self, observation: Float[Array, "observation"]) -> Categorical:
         """The distribution of the action in one state."""
         features = _hidden_features(self.layers[:-1], self.nonlinearity, observation)
-        return Categorical(logits=self.layers[-1](features))
+        return Categorical(logits=_affine(self.layers[-1], features))
 
 
 Policy = GaussianPolicy | CategoricalPolicy
@@ -183,5 +183,10 @@ def xavier_layers(sizes: Sequence[int], *, key: PRNGKeyArray) -> list[eqx.nn.Lin
 
 def _hidden_features(layers: Sequence[eqx.nn.Linear], nonlinearity: str, observation: Array) -> Array:
     for layer in layers:
-        observation = NONLINEARITIES[nonlinearity](layer(observation))
+        observation = NONLINEARITIES[nonlinearity](_affine(layer, observation))
     return observation
+
+
+def _affine(layer: eqx.nn.Linear, features: Array) -> Array:
+    # The features come first, so that a batch of them stays the rows of every matrix product: nothing is transposed.
+    return features @ layer.weight.T + layer.bias

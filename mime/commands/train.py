@@ -61,8 +61,8 @@ class TrainPearl(Train):
 
 def run(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
-    command = _parse_train(arguments)
     prepare_jax()
+    command = _parse_train(arguments)
     from mime.runs.folder import RunFolder
     from mime.runs.training import Outcome, train
     from mime.sampling.resources import Resources

@@ -47,18 +47,29 @@ class BayesianNetwork(eqx.Module):
         self.rho = jax.tree.map(lambda mean: jnp.full_like(mean, inverse_softplus(prior_sd)), self.mean)
         self.prior_sd = prior_sd
 
-    def __call__(self, inputs: Float[Array, "in"], *, key: PRNGKeyArray) -> Float[Array, "out"]:
+    def __call__(self, inputs: Float[Array, "in"], noise: Float[Array, "units"]) -> Float[Array, "out"]:
         """The output for one example under one draw of the weights.
 
         Draws pre-activations in place of weights (Kingma et al. 2015, arXiv 1506.02557, equation 6): the same
         distribution for a single example, at the cost of two matrix products.
+
+        Args:
+            inputs: The example.
+            noise: A standard normal number for each unit.
         """
-        for depth, (mean, std, layer_key) in enumerate(zip(self.mean, self.std, jax.random.split(key, len(self.mean)))):
+        drawn = 0
+        for depth, (mean, std) in enumerate(zip(self.mean, self.std)):
             hidden = inputs if depth == 0 else jnp.tanh(inputs)
-            centre = mean.weight @ hidden + mean.bias
-            variance = std.weight**2 @ hidden**2 + std.bias**2
-            inputs = centre + jnp.sqrt(variance) * jax.random.normal(layer_key, centre.shape)
+            centre = hidden @ mean.weight.T + mean.bias
+            variance = hidden**2 @ (std.weight**2).T + std.bias**2
+            inputs = centre + jnp.sqrt(variance) * noise[drawn : drawn + centre.size]
+            drawn += centre.size
         return inputs
+
+    def draw(self, *shape: int, key: PRNGKeyArray) -> Float[Array, "*shape samples units"]:
+        """Noise for the Monte-Carlo samples of an example, or of as many as `shape` says, all independent."""
+        units = sum(mean.bias.size for mean in self.mean)
+        return jax.random.normal(key, (*shape, MONTE_CARLO_SAMPLES, units))
 
     @property
     def std(self) -> tuple[Layer, ...]:
@@ -69,7 +80,7 @@ class BayesianNetwork(eqx.Module):
         """The output for one example with every weight at its mean."""
         for depth, mean in enumerate(self.mean):
             hidden = inputs if depth == 0 else jnp.tanh(inputs)
-            inputs = mean.weight @ hidden + mean.bias
+            inputs = hidden @ mean.weight.T + mean.bias
         return inputs
 
     def divergence_from_prior(self) -> Float[Array, ""]:
@@ -106,11 +117,13 @@ def normal_kl_of_growth(growth: Array) -> Array:
 
 
 def negative_log_likelihood(
-    network: BayesianNetwork, inputs: Float[Array, "in"], target: Float[Array, "out"], *, key: PRNGKeyArray
+    network: BayesianNetwork,
+    inputs: Float[Array, "in"],
+    target: Float[Array, "out"],
+    noise: Float[Array, "samples units"],
 ) -> Float[Array, ""]:
     """-E log N(target; output, 0.1²) for one example, over independent draws of the weights."""
-    keys = jax.random.split(key, MONTE_CARLO_SAMPLES)
-    outputs = jax.vmap(lambda k: network(inputs, key=k))(keys)
+    outputs = jax.vmap(network, in_axes=(None, 0))(inputs, noise)
     standardised = (target - outputs) / LIKELIHOOD_STD
     normaliser = target.size * math.log(LIKELIHOOD_STD * math.sqrt(2 * math.pi))
     return jnp.mean(jnp.sum(0.5 * standardised**2, axis=-1)) + normaliser
@@ -121,9 +134,9 @@ def loss(
     inputs: Float[Array, "examples in"],
     targets: Float[Array, "examples out"],
     valid: Bool[Array, "examples"],
+    noise: Float[Array, "examples samples units"],
     *,
     kl_scale: float,
-    key: PRNGKeyArray,
 ) -> Float[Array, ""]:
     """Negative evidence lower bound per example: KL(posterior || prior) / N - E log p(target | input).
 
@@ -132,14 +145,13 @@ def loss(
         inputs: One example a row.
         targets: What it should have predicted.
         valid: Which examples count; N is their number.
+        noise: The network's `draw` for the examples.
         kl_scale: Factor of the divergence.
-        key: For the draws of the weights, independent for every example.
 
     References:
         Blundell et al. 2015, arXiv 1505.05424, equation 3.
     """
-    keys = jax.random.split(key, inputs.shape[0])
-    losses = jax.vmap(lambda x, y, k: negative_log_likelihood(network, x, y, key=k))(inputs, targets, keys)
+    losses = jax.vmap(negative_log_likelihood, in_axes=(None, 0, 0, 0))(network, inputs, targets, noise)
     count = jnp.maximum(jnp.sum(valid), 1)
     return kl_scale * network.divergence_from_prior() / count + jnp.sum(jnp.where(valid, losses, 0)) / count
 

@@ -6,18 +6,20 @@ References:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, Key, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
 from mime.exploration.bonus import Metrics
 from mime.exploration.spaces import Statistics
+from mime.parallel import over_tasks
 from mime.sampling.episodes import Episodes
 from mime.statistics import masked_mean
 
@@ -96,14 +98,15 @@ class InformationGain:
     ) -> Float[Array, "trajectories steps"]:
         """Information gain of every transition, in nats, clipped to [0, 1000]."""
         inputs, targets = self._examples(state, episodes)
-        keys = jax.random.split(key, episodes.rewards.shape)
+        noise = state.network.draw(*episodes.rewards.shape, key=key)
         gain = closed_form_gain if self.closed_form else lambda *args: adam_gain(*args, rate=self.rate)
-        gains = jax.vmap(gain, in_axes=(None, 0, 0, 0))(state.network, inputs, targets, keys)
+        gains = jax.vmap(gain, in_axes=(None, 0, 0, 0))(state.network, inputs, targets, noise)
         return jnp.clip(gains, 0, LARGEST_GAIN)
 
     def adapt(self, state: DynamicsState, episodes: Episodes, *, key: PRNGKeyArray) -> DynamicsState:
         """The model after one gradient step on a task's episodes."""
-        network = self._adapted(state.network, *self._flat_examples(state, episodes), key)
+        examples = self._flat_examples(state, episodes)
+        network = self._adapted(state.network, examples, state.network.draw(episodes.rewards.size, key=key))
         return eqx.tree_at(lambda s: s.network, state, network)
 
     def update(
@@ -119,33 +122,42 @@ class InformationGain:
 
         Fifty updates in the first meta-iteration, one in each later one.
         """
-        inner_examples = [jax.vmap(self._flat_examples, in_axes=(None, 0))(state, episodes) for episodes in inner]
-        after_examples = jax.vmap(self._flat_examples, in_axes=(None, 0))(state, after)
+        flat_examples = over_tasks(partial(self._flat_examples, state))
+        inner_examples, after_examples = [flat_examples(episodes) for episodes in inner], flat_examples(after)
+        num_tasks = after.rewards.shape[0]
+        inner_key, after_key = jax.random.split(key)
 
-        def adapted(network, task_inner, key):
-            for examples, step_key in zip(task_inner, jax.random.split(key, len(task_inner))):
-                network = self._adapted(network, *examples, step_key)
+        def draw(key: PRNGKeyArray, episodes: Episodes) -> Float[Array, "tasks examples samples units"]:
+            of_a_task = partial(state.network.draw, episodes.rewards[0].size)
+            return over_tasks(lambda key: of_a_task(key=key))(jax.random.split(key, num_tasks))
+
+        # Drawn once: in every update, and for the errors, the inner step is the same function of the network.
+        inner_noise = [draw(jax.random.fold_in(inner_key, step), episodes) for step, episodes in enumerate(inner)]
+
+        def adapted(network, task_inner, task_noise):
+            for examples, noise in zip(task_inner, task_noise):
+                network = self._adapted(network, examples, noise)
             return network
 
-        def task_loss(network, task_inner, task_after, key):
-            adapt_key, loss_key = jax.random.split(key)
-            network = adapted(network, task_inner, adapt_key)
-            return bnn.loss(network, *task_after, kl_scale=self.kl_scale, key=loss_key)
+        def task_loss(network, task_inner, inner_noise, task_after, after_noise):
+            network = adapted(network, task_inner, inner_noise)
+            return bnn.loss(network, *task_after, after_noise, kl_scale=self.kl_scale)
 
-        def outer_loss(network, key):
-            keys = jax.random.split(key, after.rewards.shape[0])
-            return jnp.mean(jax.vmap(task_loss, in_axes=(None, 0, 0, 0))(network, inner_examples, after_examples, keys))
+        def outer_loss(network, noise):
+            losses = over_tasks(task_loss, shared=network)
+            return jnp.mean(losses(inner_examples, inner_noise, after_examples, noise))
 
         def outer_update(index, carry):
             network, optimiser = carry
-            gradient = jax.grad(outer_loss)(network, jax.random.fold_in(key, index))
+            gradient = jax.grad(outer_loss)(network, draw(jax.random.fold_in(after_key, index), after))
             changes, optimiser = self.optimiser.update(gradient, optimiser)
             return eqx.apply_updates(network, changes), optimiser
 
+        def task_error(network, task_inner, inner_noise, task_after):
+            return squared_error(adapted(network, task_inner, inner_noise), *task_after)
+
         def mean_squared_error(network):
-            keys = jax.random.split(key, after.rewards.shape[0])
-            networks = jax.vmap(adapted, in_axes=(None, 0, 0))(network, inner_examples, keys)
-            return jnp.mean(jax.vmap(squared_error)(networks, *after_examples))
+            return jnp.mean(over_tasks(task_error, shared=network)(inner_examples, inner_noise, after_examples))
 
         updates = jnp.where(iteration == 0, FIRST_ITERATION_UPDATES, 1)
         network, optimiser = jax.lax.fori_loop(0, updates, outer_update, (state.network, state.optimiser))
@@ -180,8 +192,8 @@ class InformationGain:
             named[f"{space}.sum_of_squares"] = statistics.sum_of_squares
         return named
 
-    def _adapted(self, network: BayesianNetwork, inputs, targets, valid, key: PRNGKeyArray) -> BayesianNetwork:
-        gradient = jax.grad(bnn.loss)(network, inputs, targets, valid, kl_scale=self.kl_scale, key=key)
+    def _adapted(self, network: BayesianNetwork, examples: tuple[Array, Array, Array], noise: Array) -> BayesianNetwork:
+        gradient = jax.grad(bnn.loss)(network, *examples, noise, kl_scale=self.kl_scale)
         if self.first_order:
             gradient = jax.lax.stop_gradient(gradient)
         return jax.tree.map(lambda parameter, slope: parameter - self.rate * slope, network, gradient)
@@ -224,7 +236,7 @@ def adam_gain(
     network: BayesianNetwork,
     inputs: Float[Array, "steps in"],
     targets: Float[Array, "steps out"],
-    keys: Key[Array, "steps"],
+    noise: Float[Array, "steps samples units"],
     *,
     rate: float,
 ) -> Float[Array, "steps"]:
@@ -238,7 +250,7 @@ def adam_gain(
         step, moments = optimiser.update(gradient, moments)
         return moments, network.divergence_after(step)
 
-    gradients = likelihood_gradients(network, inputs, targets, keys)
+    gradients = likelihood_gradients(network, inputs, targets, noise)
     return jax.lax.scan(gain, optimiser.init(network), gradients)[1]
 
 
@@ -246,13 +258,13 @@ def closed_form_gain(
     network: BayesianNetwork,
     inputs: Float[Array, "steps in"],
     targets: Float[Array, "steps out"],
-    keys: Key[Array, "steps"],
+    noise: Float[Array, "steps samples units"],
 ) -> Float[Array, "steps"]:
     """step² / 2 * gradient^T H^-1 gradient, the KL of a natural-gradient step to second order (VIME, eq. 16-17).
 
     H is the Hessian of the KL at the posterior: 1 / std² for a mean and 2 (d std / d rho)² / std² for a rho.
     """
-    gradients = likelihood_gradients(network, inputs, targets, keys)
+    gradients = likelihood_gradients(network, inputs, targets, noise)
 
     def mean_term(slope, std):
         return (slope * std) ** 2
@@ -272,14 +284,11 @@ def likelihood_gradients(
     network: BayesianNetwork,
     inputs: Float[Array, "steps in"],
     targets: Float[Array, "steps out"],
-    keys: Key[Array, "steps"],
+    noise: Float[Array, "steps samples units"],
 ) -> BayesianNetwork:
     """Gradient of each transition's negative log-likelihood: the network's structure with a leading `steps` axis."""
-
-    def gradient(x, y, key):
-        return jax.grad(lambda net: bnn.negative_log_likelihood(net, x, y, key=key))(network)
-
-    return jax.vmap(gradient)(inputs, targets, keys)
+    gradient = jax.grad(bnn.negative_log_likelihood)
+    return jax.vmap(gradient, in_axes=(None, 0, 0, 0))(network, inputs, targets, noise)
 
 
 def squared_error(network: BayesianNetwork, inputs: Array, targets: Array, valid: Array) -> Float[Array, ""]:

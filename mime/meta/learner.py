@@ -19,6 +19,7 @@ from mime.finite import all_finite, select
 from mime.meta import objectives, trpo
 from mime.meta.adaptation import adapt, distributions, share
 from mime.meta.objectives import Outcome
+from mime.parallel import over_tasks
 from mime.policies import Policy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
 from mime.statistics import standardise
@@ -136,24 +137,25 @@ class Learner:
     def appraise(self, agents: Agent, episodes: Episodes, key: PRNGKeyArray) -> Experience:
         """The episodes with their rewards as learning sees them; `[tasks trajectories steps]`."""
         noise_key, bonus_key = jax.random.split(key)
-        extrinsic = jax.vmap(standardise)(episodes.rewards, episodes.valid)
+        extrinsic = over_tasks(standardise)(episodes.rewards, episodes.valid)
         if self.experiment.add_noise:
             extrinsic += self.experiment.noise_std * jax.random.normal(noise_key, extrinsic.shape)
         if self.bonus is None:
             return Experience(episodes, extrinsic, jnp.zeros_like(extrinsic))
         keys = jax.random.split(bonus_key, episodes.rewards.shape[0])
-        intrinsic = jax.vmap(lambda b, e, k: self.bonus.rewards(b, e, key=k))(agents.bonus, episodes, keys)
+        intrinsic = over_tasks(lambda b, e, k: self.bonus.rewards(b, e, key=k))(agents.bonus, episodes, keys)
         return Experience(episodes, extrinsic, intrinsic)
 
     @partial(jax.jit, static_argnums=0)
     def adapt(self, agents: Agent, experience: Experience, state: LearnerState, key: PRNGKeyArray) -> Agent:
         """Each task's agent after one inner step on its experience."""
         warming_up = state.iteration < self.experiment.pre_epochs
-        policies = self._inner_step(agents.policy, experience, self.advantages(experience, state.eta, warming_up))
+        advantages = self.advantages(experience, state.eta, warming_up)
+        policies = over_tasks(self._adapt)(agents.policy, experience, advantages)
         if self.bonus is None:
             return Agent(policies, None)
         keys = jax.random.split(key, experience.extrinsic.shape[0])
-        models = jax.vmap(lambda b, e, k: self.bonus.adapt(b, e, key=k))(agents.bonus, experience.episodes, keys)
+        models = over_tasks(lambda b, e, k: self.bonus.adapt(b, e, key=k))(agents.bonus, experience.episodes, keys)
         return Agent(policies, models)
 
     @partial(jax.jit, static_argnums=0)
@@ -185,26 +187,29 @@ class Learner:
         """The extrinsic rewards, mixed after the warm-up with the bonus standardised over each task's batch."""
         if self.bonus is None:
             return experience.extrinsic
-        intrinsic = jax.vmap(standardise)(experience.intrinsic, experience.episodes.valid)
+        intrinsic = over_tasks(standardise)(experience.intrinsic, experience.episodes.valid)
         return jnp.where(warming_up, experience.extrinsic, learned_eta.mix(experience.extrinsic, intrinsic, eta))
 
     def _advantages_of(self, experience: Experience, rewards: Steps) -> Steps:
         discounts = {"gamma": self.experiment.gamma, "gae_lambda": self.experiment.gae_lambda}
-        return jax.vmap(partial(advantages, **discounts))(experience.episodes, rewards)
+        return over_tasks(partial(advantages, **discounts))(experience.episodes, rewards)
 
-    def _inner_step(self, policies: Policy, experience: Experience, advantages: Steps) -> Policy:
+    def _adapt(self, policy: Policy, experience: Experience, advantages: Steps) -> Policy:
         options = {"fast_lr": self.experiment.fast_lr, "first_order": self.experiment.first_order}
-        return jax.vmap(partial(adapt, **options))(policies, experience.episodes, advantages)
+        return adapt(policy, experience.episodes, advantages, **options)
 
     def outcome(self, policy: Policy, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
         """What shared parameters lead to: the inner loop repeated on recorded experience."""
-        policies = share(policy, trial.after.extrinsic.shape[0])
-        before = []
-        for experience, inner_advantage in zip(trial.inner, inner_advantages):
-            if self.experiment.e_maml:
-                before.append(jax.vmap(distributions)(policies, experience.episodes))
-            policies = self._inner_step(policies, experience, inner_advantage)
-        return Outcome(after=jax.vmap(distributions)(policies, trial.after.episodes), before=tuple(before))
+
+        def of_a_task(policy: Policy, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
+            before = []
+            for experience, inner_advantage in zip(trial.inner, inner_advantages):
+                if self.experiment.e_maml:
+                    before.append(distributions(policy, experience.episodes))
+                policy = self._adapt(policy, experience, inner_advantage)
+            return Outcome(after=distributions(policy, trial.after.episodes), before=tuple(before))
+
+        return over_tasks(of_a_task, shared=policy)(trial, list(inner_advantages))
 
     def _improve_policy(self, state: LearnerState, trial: Trial) -> tuple[Policy, Metrics]:
         warming_up = state.iteration < self.experiment.pre_epochs

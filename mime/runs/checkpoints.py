@@ -43,7 +43,7 @@ class Checkpoints:
         """The newest intact checkpoint.
 
         Args:
-            like: A state of the same structure, shapes and types.
+            like: A state of the same structure, shapes, types and devices.
 
         Returns:
             State and record, or None and an empty record if no checkpoint is intact; and a sentence about every
@@ -64,7 +64,9 @@ class Checkpoints:
         self._manager.close()
 
     def _restored(self, iteration: int, like: Any) -> tuple[Any, dict[str, Any]]:
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), _named_leaves(like))
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), _named_leaves(like)
+        )
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(shapes), record=ocp.args.JsonRestore())
         restored = self._manager.restore(iteration, args=arguments)
         if _digest(restored.state) != restored.record["digest"]:

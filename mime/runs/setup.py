@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import PRNGKeyArray
 
+from mime import parallel
 from mime.config import Experiment
 from mime.envs import registration
 from mime.envs.registration import Environment
@@ -81,7 +82,8 @@ def _set_up_gradients(experiment: Experiment, environment: Environment, seed: in
     num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
     bonus = make_bonus(experiment, *spaces, num_tasks, varying=getattr(environment, "varying", None))
     learner = Learner(experiment, sampler, bonus)
-    return Setup(environment, learner, learner.init(policy, key=bonus_key), sample_tasks, sampler)
+    state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
+    return Setup(environment, learner, state, sample_tasks, sampler)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from mime import parallel
+from mime.envs.task_environment import count_tasks
 from mime.runs import pictures
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
@@ -56,7 +58,9 @@ def evaluate(
             for batch in range(num_batches):
                 key = jax.random.fold_in(stream(seed, TESTING), batch)
                 tasks = setup.environment.test_batch(batch)
-                trial = setup.learner.attempt(state, tasks, key, num_steps=num_steps)
+                trial = setup.learner.attempt(
+                    parallel.share(state, count_tasks(tasks)), tasks, key, num_steps=num_steps
+                )
                 metrics = jax.device_get(setup.learner.summary(trial, state))
                 metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
                 stages = setup.learner.stages(trial)

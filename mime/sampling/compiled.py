@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.parallel import over_tasks
 from mime.policies import Policy
 from mime.sampling.episodes import Behaviour, Episodes
 
@@ -30,8 +31,8 @@ class CompiledSampler:
     def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
         keys = jax.random.split(key, (count_tasks(tasks), self.num_trajectories))
-        over_trajectories = jax.vmap(rollout, in_axes=(None, None, None, 0))
-        return jax.vmap(over_trajectories, in_axes=(None, 0, 0, 0))(self.environment, policies, tasks, keys)
+        trajectories = jax.vmap(partial(rollout, self.environment), in_axes=(None, None, 0))
+        return over_tasks(trajectories, vectorised=True)(policies, tasks, keys)
 
     def close(self) -> None:
         """Nothing to release."""

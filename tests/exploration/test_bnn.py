@@ -18,6 +18,16 @@ from mime.exploration.bnn import BayesianNetwork, Layer
 KEY = jax.random.key(0)
 
 
+def output(network, inputs, key):
+    """For one draw of the weights."""
+    return network(inputs, network.draw(key=key)[0])
+
+
+def loss(network, inputs, targets, valid, *, kl_scale, key):
+    """For draws of its own."""
+    return bnn.loss(network, inputs, targets, valid, network.draw(len(inputs), key=key), kl_scale=kl_scale)
+
+
 def within_errors(samples, expected, errors=5):
     samples = np.asarray(samples, np.float64)
     error = samples.std(axis=0) / np.sqrt(len(samples))
@@ -63,7 +73,7 @@ def test_outputs_are_those_of_sampled_weights(hidden):
     """Local reparametrisation: outputs for one example have the distribution that drawing every weight gives them."""
     draws = 40_000
     network, inputs = make_network(2, *hidden, 2), np.array([0.7, -1.2])
-    outputs = jax.jit(jax.vmap(lambda key: network(jnp.asarray(inputs, jnp.float32), key=key)))(
+    outputs = jax.jit(jax.vmap(lambda key: output(network, jnp.asarray(inputs, jnp.float32), key)))(
         jax.random.split(KEY, draws)
     )
     rng = np.random.default_rng(0)
@@ -178,7 +188,7 @@ def test_loss_is_the_negative_evidence_lower_bound_per_example(kl_scale):
     expected = kl_scale * divergence / 3 + np.mean([quadrature_loss(mean, std, *xy) for xy in zip(x[:3], y[:3])])
     with jax.enable_x64(True):
         network, examples = linear_network(mean, rho, prior_sd), as_examples(x, y, valid)
-        compute = jax.jit(jax.vmap(lambda key: bnn.loss(network, *examples, kl_scale=kl_scale, key=key)))
+        compute = jax.jit(jax.vmap(lambda key: loss(network, *examples, kl_scale=kl_scale, key=key)))
         losses = compute(jax.random.split(KEY, 20_000))
     within_errors(losses, expected)
 
@@ -189,7 +199,7 @@ def test_loss_of_several_outputs_is_their_sum():
     network = eqx.tree_at(lambda n: n.rho, network, jax.tree.map(lambda rho: jnp.full_like(rho, -20), network.rho))
     rng = np.random.default_rng(4)
     inputs, targets = rng.normal(size=(5, 3)).astype(np.float32), rng.normal(size=(5, 2)).astype(np.float32)
-    result = jax.jit(partial(bnn.loss, kl_scale=0.0, key=KEY))(network, inputs, targets, np.ones(5, bool))
+    result = jax.jit(partial(loss, kl_scale=0.0, key=KEY))(network, inputs, targets, np.ones(5, bool))
     outputs = np.asarray(jax.vmap(network.predict)(jnp.asarray(inputs)), np.float64)
     assert float(result) == pytest.approx(-stats.norm.logpdf(targets, outputs, 0.1).sum(axis=1).mean(), rel=1e-4)
 
@@ -200,12 +210,12 @@ def test_noise_is_independent_for_every_example_and_sample():
     x, y = jnp.array([0.5, -1.0]), jnp.array([0.3])
 
     @partial(jax.vmap, in_axes=(0, None))
-    def loss(key, valid):
-        return bnn.loss(network, jnp.tile(x, (64, 1)), jnp.tile(y, (64, 1)), valid, kl_scale=0.0, key=key)
+    def repeated(key, valid):
+        return loss(network, jnp.tile(x, (64, 1)), jnp.tile(y, (64, 1)), valid, kl_scale=0.0, key=key)
 
-    compute = jax.jit(lambda valid: loss(jax.random.split(KEY, draws), valid))
+    compute = jax.jit(lambda valid: repeated(jax.random.split(KEY, draws), valid))
     one, many = (np.asarray(compute(np.arange(64) < count), np.float64) for count in (1, 64))
-    outputs = jax.jit(jax.vmap(lambda key: network(x, key=key)))(jax.random.split(KEY, draws))
+    outputs = jax.jit(jax.vmap(lambda key: output(network, x, key)))(jax.random.split(KEY, draws))
     single = -stats.norm.logpdf(y, np.asarray(outputs, np.float64), 0.1)[:, 0]
 
     def relative_error_of_variance(values):
@@ -235,7 +245,7 @@ def test_a_natural_gradient_step_gives_the_exact_posterior_of_linear_regression(
     mean, rho = np.array([0.7, 0.1]), np.array([-2.0, -2.5])
     with jax.enable_x64(True):
         network, examples = linear_network(mean, rho, prior_sd), as_examples(x, y, np.ones(4, bool))
-        compute = jax.jit(jax.vmap(lambda key: jax.grad(bnn.loss)(network, *examples, kl_scale=1.0, key=key)))
+        compute = jax.jit(jax.vmap(lambda key: jax.grad(loss)(network, *examples, kl_scale=1.0, key=key)))
         gradients = compute(jax.random.split(KEY, 20_000))
     leaves = [np.asarray(leaf).reshape(-1) for leaf in jax.tree.leaves(gradients)]
     by_mean, by_rho = np.stack(leaves[:2], axis=1), np.stack(leaves[2:], axis=1)

@@ -89,17 +89,17 @@ def transitions():
         network = BayesianNetwork(4, 2, hidden_sizes=(3,), prior_sd=0.5, key=KEY)
         rng = np.random.default_rng(1)
         inputs, targets = jnp.asarray(rng.normal(size=(6, 4))), jnp.asarray(rng.normal(size=(6, 2)))
-        keys = jax.random.split(KEY, 6)
-        negative_log_likelihood = jax.jit(lambda net, x, y, key: bnn.negative_log_likelihood(net, x, y, key=key))
+        noise = network.draw(6, key=KEY)
+        negative_log_likelihood = jax.jit(bnn.negative_log_likelihood)
         gradient = jax.jit(jax.grad(negative_log_likelihood))
-        gradients = [flat(gradient(network, *example)) for example in zip(inputs, targets, keys)]
+        gradients = [flat(gradient(network, *example)) for example in zip(inputs, targets, noise)]
         # Means lead the leaves, deviations follow; the loops below rely on it.
         assert jax.tree.leaves(network)[0] is network.mean[0].weight
     return SimpleNamespace(
         network=network,
         inputs=inputs,
         targets=targets,
-        keys=keys,
+        noise=noise,
         gradients=gradients,
         loss=negative_log_likelihood,
     )
@@ -110,7 +110,9 @@ def test_gradients_are_those_of_finite_differences(transitions):
     t, direction = transitions, np.random.default_rng(2).normal(size=transitions.gradients[0].size)
     with jax.enable_x64(True):
         up, down = (
-            float(t.loss(unflattened(flat(t.network) + h * direction, t.network), t.inputs[0], t.targets[0], t.keys[0]))
+            float(
+                t.loss(unflattened(flat(t.network) + h * direction, t.network), t.inputs[0], t.targets[0], t.noise[0])
+            )
             for h in (1e-5, -1e-5)
         )
     assert t.gradients[0] @ direction == pytest.approx((up - down) / 2e-5, rel=1e-7)
@@ -136,7 +138,7 @@ def adam_gains_in_a_loop(before, gradients, rate):
 def test_adam_gain_like_a_loop_that_updates_and_undoes(transitions, rate):
     t = transitions
     with jax.enable_x64(True):
-        gains = jax.jit(lambda *args: adam_gain(*args, rate=rate))(t.network, t.inputs, t.targets, t.keys)
+        gains = jax.jit(lambda *args: adam_gain(*args, rate=rate))(t.network, t.inputs, t.targets, t.noise)
     # The textbook formula of the divergence loses 1e-16 in 1e-8.
     np.testing.assert_allclose(gains, list(adam_gains_in_a_loop(flat(t.network), t.gradients, rate)), rtol=1e-6)
 
@@ -145,7 +147,7 @@ def test_closed_form_gain_like_a_loop(transitions):
     """½ step² g^T H^-1 g with H the numerical Hessian of the divergence, not its formula."""
     t = transitions
     with jax.enable_x64(True):
-        gains = jax.jit(closed_form_gain)(t.network, t.inputs, t.targets, t.keys)
+        gains = jax.jit(closed_form_gain)(t.network, t.inputs, t.targets, t.noise)
     before, h = flat(t.network), 1e-3
     curvature = []
     for i in range(before.size):
@@ -159,7 +161,7 @@ def test_closed_form_gain_like_a_loop(transitions):
 def test_closed_form_gain_is_the_divergence_of_a_small_natural_gradient_step(transitions):
     t = transitions
     with jax.enable_x64(True):
-        gains = np.asarray(jax.jit(closed_form_gain)(t.network, t.inputs, t.targets, t.keys))
+        gains = np.asarray(jax.jit(closed_form_gain)(t.network, t.inputs, t.targets, t.noise))
     before = flat(t.network)
     inverse = inverse_curvature(before)
     for gain, gradient in zip(gains, t.gradients):
@@ -185,7 +187,7 @@ def test_rewards_are_the_gains_of_each_trajectory(bonus):
     rewards = rewards_of(bonus, STATE, episodes)
     inputs = jnp.concatenate([episodes.observations, episodes.actions], axis=-1)
     stacked = jax.jit(jax.vmap(likelihood_gradients, in_axes=(None, 0, 0, 0)))(
-        STATE.network, inputs, episodes.next_observations, jax.random.split(KEY, (3, 6))
+        STATE.network, inputs, episodes.next_observations, STATE.network.draw(3, 6, key=KEY)
     )
     gradients = np.concatenate([np.reshape(leaf, (3, 6, -1)) for leaf in jax.tree.leaves(stacked)], axis=-1)
     network = flat(STATE.network).astype(np.float64)
@@ -240,8 +242,13 @@ def examples_of(episodes):
     return inputs.reshape(-1, 4), episodes.next_observations.reshape(-1, 2), episodes.valid.reshape(-1)
 
 
+def loss(network, episodes, key, *, kl_scale):
+    inputs, targets, valid = examples_of(episodes)
+    return bnn.loss(network, inputs, targets, valid, network.draw(len(inputs), key=key), kl_scale=kl_scale)
+
+
 def descended(network, episodes, key, *, rate, kl_scale):
-    gradient = jax.grad(bnn.loss)(network, *examples_of(episodes), kl_scale=kl_scale, key=key)
+    gradient = jax.grad(loss)(network, episodes, key, kl_scale=kl_scale)
     return jax.tree.map(lambda parameter, slope: parameter - rate * slope, network, gradient)
 
 
@@ -324,17 +331,20 @@ def test_outer_gradient_goes_through_the_adaptations(first_order):
         compute = jax.jit(lambda s: bonus.update(s, inner, after, iteration=jnp.asarray(1), key=KEY)[0].optimiser[0].mu)
         gradient = 10 * flat(compute(state))
 
-        def adapted(network, task_inner, key):
-            for episodes, step_key in zip(task_inner, jax.random.split(jax.random.split(key)[0], 2)):
-                network = descended(network, episodes, step_key, rate=0.02, kl_scale=1.0)
+        def adapted(network, task_inner, keys):
+            for episodes, key in zip(task_inner, keys):
+                network = descended(network, episodes, key, rate=0.02, kl_scale=1.0)
             return network
 
-        def task_loss(network, change, task_inner, task_after, key):
-            moved = jax.tree.map(jnp.add, network, change) if first_order else adapted(network, task_inner, key)
-            return bnn.loss(moved, *examples_of(task_after), kl_scale=1.0, key=jax.random.split(key)[1])
+        def task_loss(network, change, task_inner, task_after, keys):
+            *inner_keys, after_key = keys
+            moved = jax.tree.map(jnp.add, network, change) if first_order else adapted(network, task_inner, inner_keys)
+            return loss(moved, task_after, after_key, kl_scale=1.0)
 
-        task_keys = jax.random.split(jax.random.fold_in(KEY, 0), 2)
-        ends = jax.jit(jax.vmap(adapted, in_axes=(None, 0, 0)))(state.network, inner, task_keys)
+        inner_key, after_key = jax.random.split(KEY)
+        stage_keys = [*(jax.random.fold_in(inner_key, step) for step in range(2)), jax.random.fold_in(after_key, 0)]
+        task_keys = [jax.random.split(key, 2) for key in stage_keys]
+        ends = jax.jit(jax.vmap(adapted, in_axes=(None, 0, 0)))(state.network, inner, task_keys[:2])
         changes = jax.tree.map(jnp.subtract, ends, state.network)
         losses = jax.jit(jax.vmap(task_loss, in_axes=(None, 0, 0, 0, 0)))
         for direction in np.random.default_rng(15).normal(size=(3, gradient.size)):
