@@ -6,6 +6,9 @@ import time
 
 import pytest
 
+from mime.commands.train import parse_seeds
+from mime.errors import UserError
+
 
 @pytest.fixture
 def refused(command):
@@ -47,6 +50,7 @@ def test_mistakes_in_training_are_told_in_a_message(refused, small_yaml, tmp_pat
     assert "--seed: -1 should be 0 or more" in refused("train.py", "--config", small_yaml, *out, "--seed", "-1")
     assert "add use-vime" in refused("train.py", "--config", small_yaml, *out, "--adapt-eta")
     assert "give one of them" in refused("train.py", "--config", small_yaml, *out, "--overwrite", "--resume")
+    assert "should be like 0-4" in refused("train.py", "--config", small_yaml, *out, "--seeds", "0-")
     assert not (tmp_path / "run").exists()
 
 
@@ -105,3 +109,23 @@ def test_a_full_disk_ends_with_a_message_and_the_way_on(command, small_yaml, tmp
     assert "Traceback" not in done.stderr
     lines = (tmp_path / "run" / "train_result.csv").read_text().splitlines()
     assert len({line.count(",") for line in lines}) == 1
+
+
+def test_several_seeds_are_stopped_and_resumed_together(command, small_yaml, tmp_path):
+    arguments = ["--config", small_yaml, "--output-folder", tmp_path, "--seeds", "2,4"]
+    assert "seeds 2, 4" in command("train.py", *arguments, "--num-batches", "1").stdout
+    done = command("train.py", "--output-folder", tmp_path, "--seeds", "2,4", "--resume", "--num-batches", "3")
+    assert done.returncode == 0, done.stderr
+    for seed in (2, 4):
+        assert (tmp_path / f"seed-{seed}" / "train_result.csv").read_text().count("\n") == 5
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("0-4", [0, 1, 2, 3, 4]), ("0,3,7-9", [0, 3, 7, 8, 9]), ("5", [5])])
+def test_seeds_are_ranges_and_numbers(text, seeds):
+    assert parse_seeds(text) == seeds
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "3-", "1,1", "4-2", "0-2,1"])
+def test_other_words_are_no_seeds(text):
+    with pytest.raises(UserError, match="--seeds"):
+        parse_seeds(text)

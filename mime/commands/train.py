@@ -32,6 +32,8 @@ class Train:
     """YAML file of the experiment; not needed with --resume."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 0
     """Seed of everything random: the same seed gives the same numbers."""
+    seeds: Annotated[str | None, tyro.conf.arg(metavar="0-4|0,3,7")] = None
+    """Several seeds in one process, compiled once, each in a run folder of its own: seed-0, seed-1, ..."""
     num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
     """Worker processes, for environments outside JAX; those written in JAX need none. Default: one per processor."""
     ray_address: Annotated[str | None, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = None
@@ -64,41 +66,69 @@ def run(arguments: Sequence[str]) -> int:
     prepare_jax()
     command = _parse_train(arguments)
     from mime.runs.folder import RunFolder
-    from mime.runs.training import Outcome, train
+    from mime.runs.training import train_seeds
     from mime.sampling.resources import Resources
 
-    experiment, folder = command.experiment, RunFolder(command.output_folder)
-    if command.resume:
-        folder.lock()
-    else:
-        folder.create(overwrite=command.overwrite)
-    folder.write_config(experiment, command.seed)
-    console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, seed {command.seed}, in {folder.path}")
+    experiment = command.experiment
+    folders = {seed: RunFolder(path) for seed, path in _run_folders(command).items()}
+    for seed, folder in folders.items():
+        if command.resume:
+            folder.lock()
+        else:
+            folder.create(overwrite=command.overwrite)
+        folder.write_config(experiment, seed)
+    seeds = f"seed {command.seed}" if command.seeds is None else f"seeds {', '.join(map(str, folders))}"
+    console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, {seeds}, in {command.output_folder}")
     with ProgressBar("meta-iterations", experiment.iterations) as (progress, advance):
-        outcome: Outcome = train(
+        outcomes = train_seeds(
             experiment,
-            folder,
-            seed=command.seed,
+            folders,
             resume=command.resume,
             resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
             warn=lambda message: progress.console.print(f"[yellow]{message}"),
         )
-    if outcome.interrupted:
+    if any(outcome.interrupted for outcome in outcomes.values()):
+        done = min(outcome.iteration for outcome in outcomes.values())
         console.print(
-            f"Stopped after iteration {outcome.iteration} of {experiment.iterations}; everything is saved."
-            " Continue with:\n"
-            f"  python train.py --output-folder {folder.path} --resume"
+            f"Stopped after iteration {done} of {experiment.iterations}; everything is saved. Continue with:\n"
+            f"  python train.py --output-folder {command.output_folder} --resume"
+            + ("" if command.seeds is None else f" --seeds {command.seeds}")
         )
         return 130
-    _tell_what_was_learned(outcome.row)
-    tell_where(
-        pictures=folder.figures / "train.png",
-        numbers=folder.path / "train_result.csv",
-        tensorboard=f"tensorboard --logdir {folder.path}",
-        next=f"python test.py --output-folder {folder.path}",
-    )
+    for seed, outcome in outcomes.items():
+        _tell_what_was_learned(outcome.row)
+        tell_where(
+            pictures=folders[seed].figures / "train.png",
+            numbers=folders[seed].path / "train_result.csv",
+            tensorboard=f"tensorboard --logdir {folders[seed].path}",
+            next=f"python test.py --output-folder {folders[seed].path}",
+        )
     return 0
+
+
+def _run_folders(command: Train) -> dict[int, Path]:
+    """The run folder of each seed."""
+    if command.seeds is None:
+        return {command.seed: command.output_folder}
+    return {seed: command.output_folder / f"seed-{seed}" for seed in parse_seeds(command.seeds)}
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from words like `0-4` or `0,3,7-9`.
+
+    Raises:
+        UserError: If the text is anything else, or names a seed twice.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not first.isdecimal() or (last and not last.isdecimal()) or part.endswith("-"):
+            raise UserError(f"--seeds: {text!r} should be like 0-4 or 0,3,7-9")
+        seeds += range(int(first), int(last or first) + 1)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"--seeds: {text!r} should name seeds, each once")
+    return seeds
 
 
 def _parse_train(arguments: Sequence[str]) -> Train:
@@ -109,15 +139,22 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     early.add_argument("--resume", action="store_true")
     early.add_argument("--overwrite", action="store_true")
     early.add_argument("--scale")
+    early.add_argument("--seed", type=int)
+    early.add_argument("--seeds")
     known, _ = early.parse_known_args(arguments)
     if known.resume and known.overwrite:
         raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
+    if known.seed is not None and known.seeds is not None:
+        raise UserError("--seed trains one seed and --seeds several: give one of them")
     experiment: Configuration = Experiment()
     seed, original = 0, None
     if known.resume and known.output_folder is not None:
         from mime.runs.folder import RunFolder
 
-        experiment, seed = original = RunFolder(known.output_folder).read_config()
+        first = (
+            known.output_folder if known.seeds is None else known.output_folder / f"seed-{parse_seeds(known.seeds)[0]}"
+        )
+        experiment, seed = original = RunFolder(first).read_config()
     if known.config is not None:
         experiment = config.load(known.config, scale=known.scale)
     kind = TrainPearl if isinstance(experiment, PearlExperiment) else Train

@@ -42,39 +42,50 @@ class Setup(NamedTuple):
     """What is to be closed in the end."""
 
 
-def set_up(experiment: Configuration, seed: int, resources: Resources = HERE) -> Setup:
+def set_up(experiment: Configuration, seed: int, resources: Resources = HERE, *, like: Setup | None = None) -> Setup:
     """Environment, learner and initial state of an experiment.
+
+    Args:
+        experiment: The configuration.
+        seed: Of the initial state.
+        resources: Where the episodes of environments outside JAX are lived.
+        like: Another seed's, whose environment, learner and sampler serve this one too.
 
     Raises:
         UserError: If the environment cannot be built, or the method does not fit it.
     """
-    environment = registration.make(experiment.env_name, experiment.env_kwargs)
+    environment = registration.make(experiment.env_name, experiment.env_kwargs) if like is None else like.environment
     try:
         environment.observation_space  # noqa: B018 (somebody's environment is built now)
     except Exception as error:  # Whatever it raises.
         raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
     try:
         if isinstance(experiment, PearlExperiment):
-            return _set_up_pearl(experiment, environment, seed)
-        return _set_up_gradients(experiment, environment, seed, resources)
+            return _set_up_pearl(experiment, environment, seed, like)
+        return _set_up_gradients(experiment, environment, seed, resources, like)
     except ValueError as error:
         raise UserError(f"{experiment.env_name}: {error}") from None
 
 
-def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int) -> Setup:
+def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int, like: Setup | None) -> Setup:
     if not isinstance(environment, TaskEnvironment):
         raise ValueError("PEARL needs an environment written in JAX")
-    learner = make_pearl(experiment)
+    learner = make_pearl(experiment) if like is None else like.learner
     tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
     state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
     return Setup(environment, learner, state, sample_tasks=lambda key: tasks)
 
 
-def _set_up_gradients(experiment: Experiment, environment: Environment, seed: int, resources: Resources) -> Setup:
+def _set_up_gradients(
+    experiment: Experiment, environment: Environment, seed: int, resources: Resources, like: Setup | None
+) -> Setup:
     spaces = environment.observation_space, environment.action_space
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
     sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
     policy = make_policy(*spaces, **sizes, key=policy_key)
+    if like is not None:
+        state = like.learner.init(policy, key=bonus_key)
+        return like._replace(state=jax.device_put(state, jax.tree.map(lambda leaf: leaf.sharding, like.state)))
     sampler = make_sampler(environment, experiment, experiment.fast_batch_size, resources)
     sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
     if sampler.compiled:

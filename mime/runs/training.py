@@ -1,23 +1,21 @@
-"""Meta-training from a configuration to a run folder."""
+"""Meta-training from a configuration to run folders."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
+import jax.numpy as jnp
 
 from mime.errors import Failure
 from mime.keys import Configuration
-from mime.runs import pictures, weights
-from mime.runs.checkpoints import Checkpoints
-from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
 from mime.runs.learner import MetaLearner
 from mime.runs.messages import messages_to
-from mime.runs.metrics import Recorder, Row, cut_back, ordered
-from mime.runs.sentences import sentence, troubles
-from mime.runs.setup import TRAINING, set_up, stream
+from mime.runs.metrics import Row
+from mime.runs.run import Run
+from mime.runs.setup import set_up
 from mime.runs.signals import stop_requested
 from mime.sampling.resources import HERE, Resources
 
@@ -33,117 +31,108 @@ class Outcome(NamedTuple):
     """Metrics of the last meta-iteration."""
 
 
-def train(
+def train(experiment: Configuration, folder: RunFolder, *, seed: int, **options: Any) -> Outcome:
+    """Meta-train with one seed: `train_seeds` of a single folder, with its options."""
+    return train_seeds(experiment, {seed: folder}, **options)[seed]
+
+
+def train_seeds(
     experiment: Configuration,
-    folder: RunFolder,
+    folders: Mapping[int, RunFolder],
     *,
-    seed: int,
     resume: bool,
     resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
     warn: Callable[[str], None] = lambda message: None,
-) -> Outcome:
-    """Meta-train, and record everything in the run folder.
+) -> dict[int, Outcome]:
+    """Meta-train with several seeds in turn, all in one process, and record each in a folder of its own.
+
+    Everything is compiled once. A processor's seeds take their meta-iterations one after the other, each with the very
+    numbers of a run of its own; a GPU's take them together, which rounds differently.
 
     Args:
         experiment: The configuration.
-        folder: Made ready by `create`, or on resuming locked.
-        seed: Of everything random.
-        resume: Go on from the newest intact checkpoint.
+        folders: Of each seed; made ready by `create`, or on resuming locked.
+        resume: Go on from the newest intact checkpoints.
         resources: Where the episodes of environments outside JAX are lived.
         report: Called with the metrics of every meta-iteration.
         warn: Called with anything the user should know at once.
 
     Returns:
-        How training ended. A signal (SIGINT, SIGTERM) ends it after the iteration under way.
+        How training ended for each seed. A signal (SIGINT, SIGTERM) ends it after the iteration under way.
 
     Raises:
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    environment, learner, state, sample_tasks, sampler = set_up(experiment, seed, resources)
-    checkpoints = Checkpoints(folder.checkpoints)
-    record: dict[str, Any] = {}
-    if resume:
-        restored, record, damaged = checkpoints.restore(state)
-        state = state if restored is None else restored
-        for message in damaged:
-            warn(message)
-        cut_back(folder.path, record.get("sizes", {}))
-    env_steps, row = record.get("env_steps", 0), record.get("row", {})
-    iteration = int(state.iteration)
-    recorder = Recorder(
-        folder.path,
-        "train",
-        events=folder.path,
-        pictures=folder.train_trajectories,
-        x_axis="TotalEnvSteps",
-        start=iteration,
-    )
+    runs: list[Run] = []
+    with ExitStack() as stack:
+        for seed, folder in folders.items():
+            setup = set_up(experiment, seed, resources, like=runs[0].setup if runs else None)
+            if not runs and setup.sampler is not None:
+                stack.callback(setup.sampler.close)
+            runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=warn))
+            stack.callback(runs[-1].close)
+        stop = stack.enter_context(stop_requested())
+        for run in runs:
+            stack.enter_context(messages_to(run.recorder.log, warn))
+        step = _Step(runs[0].setup.learner)
+        try:
+            while not stop.is_set() and not all(run.finished for run in runs):
+                lowest = min(run.iteration for run in runs)
+                for row in step([run for run in runs if run.iteration == lowest]):
+                    report(row)
+            for run in runs:
+                run.finish()
+        except Failure:
+            for run in runs:
+                run.finish()
+            raise
+        except OSError as error:
+            raise Failure(_what_is_kept(error, runs)) from None
+        interrupted = stop.is_set()
+        return {run.seed: Outcome(run.iteration, interrupted and not run.finished, run.row) for run in runs}
 
-    def save() -> None:
-        record = {"env_steps": env_steps, "row": row, "sizes": recorder.sizes()}
-        checkpoints.save(iteration, state, record)
-        export(folder, learner, state)
 
-    iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
-    classes = getattr(environment, "classes", ())
-    if iteration == 0:
-        for remark in getattr(environment, "remarks", ()):
-            recorder.log(remark)
-            warn(remark)
-    saved = None
-    try:
-        with stop_requested() as stop, messages_to(recorder.log, warn):
-            while iteration < experiment.iterations and not stop.is_set():
+class _Step:
+    """The next meta-iteration of several runs at the same iteration; gives their rows."""
+
+    def __init__(self, learner: MetaLearner):
+        self._compiled = learner.compiled
+        self._iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
+        self._iterate_all = jax.jit(jax.vmap(learner.iterate))
+
+    def __call__(self, runs: Sequence[Run]) -> list[Row]:
+        if len(runs) > 1 and self._compiled and jax.default_backend() != "cpu":
+            self._together(runs)
+        else:
+            for run in runs:
                 started = time.perf_counter()
-                tasks_key, key = jax.random.split(jax.random.fold_in(stream(seed, TRAINING), iteration))
-                tasks = sample_tasks(tasks_key)
-                state, metrics, trial = iterate(state, tasks, key)
-                metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
-                metrics |= class_metrics(environment, classes, tasks, learner.stages(trial))
-                env_steps += metrics.pop("Steps")
-                iteration += 1
-                row = {"TotalEnvSteps": env_steps, "Iteration": iteration} | ordered(metrics)
-                recorder.row(row)
-                recorder.log(sentence(row, experiment, time.perf_counter() - started))
-                for message in troubles(row):
-                    recorder.log(f"  {message}")
-                    if "finite" in message:
-                        warn(f"iteration {iteration}: {message}")
-                last = iteration == experiment.iterations
-                if last or iteration % experiment.pictures_every == 0 or iteration == 1:
-                    caption = f"Training tasks, iteration {iteration}"
-                    stages = learner.stages(trial)
-                    pictures.record(
-                        recorder, folder.figures / "train.png", environment, tasks, stages, caption, env_steps
-                    )
-                report(row)
-                if last or iteration % experiment.checkpoint_every == 0:
-                    save()
-                    saved = iteration
-            if iteration != saved:
-                save()
-            checkpoints.finish()
-            return Outcome(iteration, stop.is_set() and iteration < experiment.iterations, row)
-    except Failure:
-        if iteration != saved:
-            save()
-        checkpoints.finish()
-        raise
-    except OSError as error:
-        kept = "nothing" if saved is None else f"the checkpoint of iteration {saved}"
-        raise Failure(
-            f"{error.filename or folder.path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
-            f" with: python train.py --output-folder {folder.path} --resume"
-        ) from None
-    finally:
-        if sampler is not None:
-            sampler.close()
-        recorder.close()
-        checkpoints.close()
+                tasks, key = run.draw()
+                run.advance(*_in_order(self._iterate(run.state, tasks, key), tasks), time.perf_counter() - started)
+        return [run.row for run in runs]
+
+    def _together(self, runs: Sequence[Run]) -> None:
+        started = time.perf_counter()
+        tasks, keys = zip(*(run.draw() for run in runs))
+        inputs = [run.state for run in runs], list(tasks), list(keys)
+        stacked = (jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees) for trees in inputs)
+        results = jax.block_until_ready(self._iterate_all(*stacked))
+        seconds = (time.perf_counter() - started) / len(runs)
+        for number, run in enumerate(runs):
+            of_run = jax.tree.map(lambda leaf, n=number: leaf[n], results)
+            run.advance(*_in_order(of_run, tasks[number]), seconds)
 
 
-def export(folder: RunFolder, learner: MetaLearner, state: Any) -> None:
-    """Write the weights that testing needs."""
-    for name, tensors in learner.tensors(state).items():
-        weights.save(folder.weights(name), tensors)
+def _in_order(results: tuple, tasks: Any) -> tuple:
+    state, metrics, trial = results
+    return state, metrics, tasks, trial
+
+
+def _what_is_kept(error: OSError, runs: Sequence[Run]) -> str:
+    saved = [run for run in runs if run.saved is not None]
+    kept = ", ".join(f"the checkpoint of iteration {run.saved}" for run in saved) or "nothing"
+    path = runs[0].folder.path
+    return (
+        f"{error.filename or path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
+        f" with: python train.py --output-folder {path if len(runs) == 1 else path.parent} --resume"
+    )

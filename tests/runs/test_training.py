@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import time
 
@@ -16,7 +17,7 @@ from mime.errors import Failure
 from mime.runs.folder import RunFolder
 from mime.runs.setup import load_weights, set_up
 from mime.runs.testing import evaluate
-from mime.runs.training import train
+from mime.runs.training import train, train_seeds
 from tests.small_runs import METHODS, SMALL, results, run, small
 
 ITERATIONS = SMALL["num-batches"] + SMALL["pre-epochs"]
@@ -74,7 +75,7 @@ class Crash(Exception):
 
 
 def stop_after(monkeypatch, iterations):
-    from mime.runs import training
+    from mime.runs import run as runs
 
     remaining = iter(range(iterations))
 
@@ -83,11 +84,11 @@ def stop_after(monkeypatch, iterations):
             raise Crash
         return "a line"
 
-    monkeypatch.setattr(training, "sentence", counting)
-    original = training.Recorder.row
+    monkeypatch.setattr(runs, "sentence", counting)
+    original = runs.Recorder.row
     written = iter(range(iterations))
     monkeypatch.setattr(
-        training.Recorder, "row", lambda self, row: original(self, row) if next(written, None) is not None else None
+        runs.Recorder, "row", lambda self, row: original(self, row) if next(written, None) is not None else None
     )
 
 
@@ -207,3 +208,29 @@ def test_meta_training_makes_adaptation_work(tmp_path):
     outcome = run(tmp_path, pre_epochs=0, **keys)
     assert outcome.row["Valid/Returns"] > -25
     assert outcome.row["Train-0/Returns"] < -33
+
+
+def test_several_seeds_in_one_process_are_what_each_is_alone(tmp_path):
+    folders = {seed: RunFolder(tmp_path / f"seed-{seed}") for seed in (3, 5)}
+    for seed, folder in folders.items():
+        folder.create(overwrite=False)
+        folder.write_config(small(use_vime=True), seed)
+    outcomes = train_seeds(small(use_vime=True), folders, resume=False)
+    assert {seed: outcome.iteration for seed, outcome in outcomes.items()} == {3: ITERATIONS, 5: ITERATIONS}
+    for seed in folders:
+        run(tmp_path / "alone", seed=seed, use_vime=True)
+        assert results(tmp_path / f"seed-{seed}") == results(tmp_path / "alone")
+        shutil.rmtree(tmp_path / "alone")
+
+
+def test_seeds_trained_together_agree_with_those_trained_in_turn(tmp_path, monkeypatch):
+    """As a GPU does it; the numbers are the same but for rounding, which later iterations amplify."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    rows = {}
+    for seeds in ((3, 5), (3,)):
+        folders = {seed: RunFolder(tmp_path / f"{len(seeds)}-{seed}") for seed in seeds}
+        for folder in folders.values():
+            folder.create(overwrite=False)
+        rows[seeds] = train_seeds(small(pre_epochs=0, num_batches=1), folders, resume=False)[3].row
+    for name, value in rows[3,].items():
+        assert rows[3, 5][name] == pytest.approx(value, rel=1e-3, abs=1e-5), name
