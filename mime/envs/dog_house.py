@@ -9,17 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
+from scipy import ndimage
 
+from mime.envs.grid import Grid
 from mime.envs.task_environment import TaskEnvironment
 
 Vector = Float[Array, "2"]
 Dogs = Float[Array, "tasks 2"]
-Grid = Bool[np.ndarray, "columns rows"]
+Cells = Bool[np.ndarray, "columns rows"]
 
 START = (1.3, 2.0)
 TRAINING_DOGS = ((2.0, 9.0), (5.3, 4.0), (8.5, 1.3))
 TEST_DOGS = (TRAINING_DOGS[0], TRAINING_DOGS[-1])
 CELLS_PER_UNIT = 10
+CELLS_PER_BLOCK = 5
 MAX_DISPLACEMENT = 0.1
 
 
@@ -35,7 +38,7 @@ class Robot(NamedTuple):
     bump: Float[Array, ""]
 
 
-def load_walls() -> Grid:
+def load_walls() -> Cells:
     """The house's cells `[x, y]`, 100 × 100 from the bottom-left corner: true where a wall stands."""
     walls = np.zeros((100, 100), bool)
     with (files("mime.envs") / "dog_house_walls.csv").open(encoding="utf-8") as file:
@@ -45,10 +48,20 @@ def load_walls() -> Grid:
     return walls
 
 
-def clear_cells(walls: Grid) -> Grid:
+def clear_cells(walls: Cells) -> Cells:
     """The cells on which the robot, which covers 3 × 3 cells, can stand: inside the house and clear of walls."""
     free = np.pad(~walls, 1, constant_values=False)
     return np.lib.stride_tricks.sliding_window_view(free, (3, 3)).all(axis=(2, 3))
+
+
+def reachable_blocks(clear: Cells) -> Grid:
+    """The house in blocks of 5 × 5 cells, of which those count that hold a cell to which steps lead from the start."""
+    rooms, _ = ndimage.label(clear, structure=np.ones((3, 3)))
+    reachable = rooms == rooms[tuple(np.rint(CELLS_PER_UNIT * np.array(START)).astype(int))]
+    blocks = reachable.reshape(100 // CELLS_PER_BLOCK, CELLS_PER_BLOCK, -1, CELLS_PER_BLOCK).any(axis=(1, 3))
+    # A cell's middle is a multiple of its width, so that the first one begins half a cell before 0.
+    edge = -0.5 / CELLS_PER_UNIT
+    return Grid((edge, edge), CELLS_PER_BLOCK / CELLS_PER_UNIT, blocks)
 
 
 class DogHouse(TaskEnvironment):
@@ -57,6 +70,7 @@ class DogHouse(TaskEnvironment):
     A move that would put the robot, 3 × 3 cells wide, on a wall or outside the house is refused as a whole: there is
     no sliding along walls. The robot then stays where it is and feels a bump. The observation is (x, y, bump); the task
     is the dog's position. Success, and the reward +1, come with every step that ends within distance 0.5 of the dog.
+    Exploration is measured in blocks of width 0.5.
 
     Args:
         low: Without effect; accepted because the published configuration files carry it for this environment.
@@ -70,6 +84,7 @@ class DogHouse(TaskEnvironment):
     success_radius = 0.5
     walls = load_walls()
     free_centres = clear_cells(walls)
+    grid = reachable_blocks(free_centres)
 
     def __init__(self, *, low: float | None = None, high: float | None = None, sparse: bool = True):
         self.sparse = sparse

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from mime.envs.grid import Grid, disc
 from mime.envs.task_environment import TaskEnvironment
 
 Vector = Float[Array, "2"]
@@ -44,7 +45,8 @@ class RingNavigation(Navigation):
     """Sparse navigation to goals on a ring around the start.
 
     Training goals follow N(0, high² I) conditioned on low < |goal| < high. Success, and the reward +1, come with every
-    step that ends within distance 1 of the goal.
+    step that ends within distance 1 of the goal. Exploration is measured in cells of width 1 whose centres are within
+    `high` + 1, from where every goal can be seen, and within what `horizon` steps can reach.
 
     Args:
         low: Smallest distance of a training goal.
@@ -64,6 +66,7 @@ class RingNavigation(Navigation):
         if horizon < 1:
             raise ValueError(f"horizon: {horizon} must be 1 or more")
         self.low, self.high, self.sparse, self.horizon = low, high, sparse, horizon
+        self.grid = disc(high + self.success_radius, within=horizon * MAX_DISPLACEMENT)
         super().__init__()
 
     def get_default_params(self, **kwargs) -> Vector:
@@ -106,11 +109,12 @@ class DenseNavigation(Navigation):
     """Navigation with reward minus distance to goals drawn uniformly from [-0.5, 0.5]².
 
     The episode ends, successfully, within 0.01 of the goal in both coordinates (the point robot of MAML,
-    arXiv 1703.03400, section 5.3).
+    arXiv 1703.03400, section 5.3). Exploration is measured in the square's cells of width 0.1.
     """
 
     tolerance = 0.01
     test_radius = 0.4
+    grid = Grid((-0.5, -0.5), 0.1, np.ones((10, 10), bool))
 
     def get_default_params(self, **kwargs) -> Vector:
         """A goal to the north-east."""

@@ -7,6 +7,8 @@ import jax
 from gymnasium.experimental.functional import FuncEnv
 from jaxtyping import Array, Bool, PRNGKeyArray
 
+from mime.envs.grid import Grid
+
 
 class TaskEnvironment(FuncEnv):
     """A Gymnasium functional environment whose `params` are the task.
@@ -16,11 +18,13 @@ class TaskEnvironment(FuncEnv):
 
     Attributes:
         horizon: Steps of an episode.
+        grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
     """
 
     observation_space: gymnasium.spaces.Box
     action_space: gymnasium.Space
     horizon: int
+    grid: Grid | None = None
 
     def sample_tasks(self, key: PRNGKeyArray, num_tasks: int) -> Any:
         """A batch of training tasks: the task pytree with a leading `tasks` axis.

@@ -271,7 +271,7 @@ class Learner:
     @partial(jax.jit, static_argnums=0)
     def summary(self, trial: Trial, state: LearnerState) -> Metrics:
         """Returns and success before each inner step (`Train-k`, after k steps) and after the last (`Valid`)."""
-        metrics = outcomes(self.stages(trial))
+        metrics = outcomes(self.stages(trial), getattr(self.sampler.environment, "grid", None))
         if self.bonus is None:
             return metrics
         for name, experience in named_stages([*trial.inner, trial.after]).items():

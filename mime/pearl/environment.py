@@ -26,7 +26,7 @@ class UnitActions(TaskEnvironment):
         if not isinstance(box, gymnasium.spaces.Box) or len(box.shape) != 1 or not box.is_bounded():
             raise ValueError(f"PEARL needs actions from a bounded box of one axis, not {box}")
         self.environment, self.horizon = environment, horizon
-        self.observation_space = environment.observation_space
+        self.observation_space, self.grid = environment.observation_space, environment.grid
         self.action_space = gymnasium.spaces.Box(-1, 1, box.shape, np.float32)
         super().__init__()
 

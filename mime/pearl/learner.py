@@ -206,7 +206,7 @@ class PearlLearner:
     @partial(jax.jit, static_argnums=0)
     def summary(self, trial: Trial, state: PearlState) -> Metrics:
         """Returns and success after each number of trajectories of context (`Train-k`) and after the most (`Valid`)."""
-        return outcomes(trial)
+        return outcomes(trial, self.environment.grid)
 
     def tensors(self, state: PearlState) -> dict[str, dict[str, Array]]:
         """The parameters that acting needs, under their names in `policy.safetensors`."""

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
+from mime.envs.grid import Grid
 from mime.policies import Policy
 
 Behaviour = Callable[[Float[Array, "observation"]], Any]
@@ -45,16 +47,24 @@ class Episodes(eqx.Module):
         observed = jnp.isfinite(self.observations) & jnp.isfinite(self.next_observations)
         return jnp.all(observed, axis=-1) & jnp.isfinite(self.rewards)
 
+    def coverage(self, grid: Grid) -> Float[Array, "tasks"]:
+        """For each of several tasks, the share of the grid's cells that its trajectories visited together."""
+        starts = self.observations[:, :, :1]
+        positions = jnp.concatenate([starts, self.next_observations], axis=2)[..., :2]
+        valid = jnp.concatenate([self.valid[:, :, :1], self.valid], axis=2)
+        return jax.vmap(grid.coverage)(positions, valid)
 
-def outcomes(stages: Sequence[Episodes]) -> dict[str, Array]:
+
+def outcomes(stages: Sequence[Episodes], grid: Grid | None = None) -> dict[str, Array]:
     """What came of adaptation to a batch of tasks, for the record.
 
     Args:
         stages: Episodes `[tasks trajectories steps ...]` before each step of adaptation, and after the last one.
+        grid: Cells in which exploration is measured, if it is.
 
     Returns:
-        Returns and success in each stage (`Train-k` after k steps, `Valid` in the last), the number of steps, and of
-        steps with numbers that are not finite.
+        Returns, success and, with a grid, coverage in each stage (`Train-k` after k steps, `Valid` in the last), the
+        number of steps, and of steps with numbers that are not finite.
     """
     metrics = {}
     for name, episodes in named_stages(stages).items():
@@ -64,6 +74,8 @@ def outcomes(stages: Sequence[Episodes]) -> dict[str, Array]:
             f"{name}/Success": jnp.mean(jnp.any(solved, axis=-1)),
             f"{name}/TrajectorySuccess": jnp.mean(solved),
         }
+        if grid is not None:
+            metrics[f"{name}/Coverage"] = jnp.mean(episodes.coverage(grid))
     metrics["Steps"] = sum(jnp.sum(episodes.valid) for episodes in stages)
     metrics["NonFinite"] = sum(jnp.sum(~episodes.finite() & episodes.valid) for episodes in stages)
     return metrics
@@ -81,6 +93,8 @@ class Sampler(Protocol):
 
     compiled: bool
     """Whether the call can be traced by JAX, and so be part of a larger compiled program."""
+    environment: Any
+    """Where the episodes take place."""
 
     def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
