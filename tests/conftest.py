@@ -23,8 +23,10 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 @pytest.fixture(scope="session")
 def environment_variables(tmp_path_factory):
-    """Of commands: compiled programs are cached in a folder of this test session."""
-    return os.environ | {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache")), "COLUMNS": "200"}
+    """Of commands: compiled programs, as little optimised as here, are cached in a folder of this test session."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    return os.environ | {"XDG_CACHE_HOME": str(cache), "COLUMNS": "200", "JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
 
 
 @pytest.fixture
