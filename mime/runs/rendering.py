@@ -136,7 +136,7 @@ def _drawn(setup: Setup, policies: tuple[Policy, Policy], tasks: Any, key: jax.A
     tasks_on_host = jax.device_get(tasks)
     for policy, title in zip(policies, ("Before adaptation", "After adaptation")):
         episodes = jax.device_get(setup.learner.sampler(policy, tasks, key))
-        for end in np.linspace(1, episodes.valid.shape[-1], GIF_FRAMES).astype(int):
+        for end in np.linspace(1, episodes.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
             yield picture(setup.environment, tasks_on_host, _until(episodes, end), f"{title}, step {end}")
 
 

@@ -75,8 +75,8 @@ class HostedSampler:
         Raises:
             Failure: If the workers could not live a task's episodes.
         """
-        started = time.perf_counter()
         words, policies = words_of(key), jax.device_get(policies)
+        started = time.perf_counter()  # Not before: the policies may still have been under computation.
         requests = [
             Request(task, numpy_policy(policies, place), (*words, place), self.num_trajectories)
             for place, task in enumerate(tasks)

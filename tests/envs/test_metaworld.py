@@ -21,6 +21,7 @@ from mime.envs.metaworld import Errand
 from mime.envs.metaworld_speed import accelerated
 from mime.exploration import make_bonus
 from mime.sampling.rollouts import Request, rollout
+from tests.scripted import Scripted
 
 # Meta-World's scripted policies say so of themselves.
 pytestmark = pytest.mark.filterwarnings("ignore:Constant")
@@ -40,22 +41,6 @@ class Recorded:
 
     def act(self, observation, noise):
         return noise
-
-
-class Scripted:
-    """Meta-World's own policy for a class."""
-
-    def __init__(self, kind):
-        name = "".join(part.capitalize() for part in kind.removesuffix("-v3").split("-"))
-        aliases = {"PegInsertSide": "PegInsertionSide"}
-        module = importlib.import_module("metaworld.policies")
-        self.policy = getattr(module, f"Sawyer{aliases.get(name, name)}V3Policy")()
-
-    def noise(self, generator, num_steps):
-        return np.zeros((num_steps, 4), np.float32)
-
-    def act(self, observation, noise):
-        return np.float32(np.clip(self.policy.get_action(observation.astype(np.float64)), -1, 1))
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ class Toy(gymnasium.Env):
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
 
-    def __init__(self, trouble: str = "", marker: str = "", discrete: bool = False):
+    def __init__(self, trouble: str = "", marker: str = "", discrete: bool = False, render_mode: str | None = None):
         box = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
         self.action_space = gymnasium.spaces.Discrete(3) if discrete else box
         self.trouble, self.marker, self.discrete, self.goal = trouble, marker, discrete, 0.0
@@ -47,6 +47,10 @@ class Toy(gymnasium.Env):
         distance = abs(self.position - self.goal)
         reward = -distance + self._misbehave()
         return self._observation(), reward, distance < 0.02, False, {"success": distance < 0.1}
+
+    def render(self):
+        """Position and goal as colours."""
+        return np.full((4, 5, 3), [100 + 100 * self.position, 100 + 100 * self.goal, 0]).astype(np.uint8)
 
     def _observation(self):
         # Both the environment's generator and NumPy's global one: neither may make a difference between workers.
@@ -74,6 +78,9 @@ class Modules(Toy):
         import sys
 
         return np.array([float("jax" in sys.modules), float(os.getpid())])
+
+    def render(self):
+        raise ImportError("no OpenGL")
 
 
 class Taskless(gymnasium.Env):

@@ -1,0 +1,85 @@
+"""Films of trained runs."""
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from mime.envs import hosting
+from mime.errors import UserError
+from mime.meta.adaptation import share
+from mime.policies import make_policy
+from mime.runs import rendering
+from mime.runs.folder import RunFolder
+from mime.runs.rendering import filmed, render
+from mime.runs.training import train
+from mime.sampling.resources import Resources
+from tests.small_runs import run, small
+
+TOY = "tests.sampling.toy:Toy"
+KEY = jax.random.key(0)
+
+
+def hosted_run(path, **keys):
+    """Train for an iteration in worker processes."""
+    folder = RunFolder(path)
+    folder.create(overwrite=False)
+    experiment = small(num_batches=1, pre_epochs=0, **keys)
+    folder.write_config(experiment, 0)
+    train(experiment, folder, seed=0, resume=False, resources=Resources(1))
+    folder.unlock()
+    return folder
+
+
+def test_an_animation_of_drawn_trajectories(tmp_path, monkeypatch):
+    monkeypatch.setattr(rendering, "GIF_FRAMES", 3)
+    run(tmp_path / "run", num_batches=1, pre_epochs=0)
+    folder = RunFolder(tmp_path / "run")
+    path = render(folder, task=None, num_steps=1, seed=1)
+    with Image.open(path) as film:
+        assert (path.parent, film.format, film.n_frames) == (folder.figures, "GIF", 6)
+        frames = []
+        for number in range(6):
+            film.seek(number)
+            frames.append(np.asarray(film.convert("RGB")))
+    assert all(np.any(one != other) for one, other in zip(frames, frames[1:]))
+    with pytest.raises(UserError, match="have no names"):
+        render(folder, task="north", num_steps=1, seed=1)
+
+
+def test_a_film_shows_the_task_before_and_after(tmp_path, monkeypatch):
+    folder = hosted_run(tmp_path / "run", env_name=TOY, env_kwargs={"max_episode_steps": 6})
+    written = {}
+    monkeypatch.setattr(rendering, "_write_mp4", lambda path, frames: written.update({path: frames}))
+    path = render(folder, task="0.47", num_steps=2, seed=1, resources=Resources(1))
+    assert path.name == "render-goal-0-4736842105263158.mp4"
+    frames = np.array(written[path])
+    assert frames.shape == (12, 4, 5, 3)
+    assert (frames[:, 0, 0, 1] == 147).all(), "green shows the goal: 100 times 0.47 more than 100"
+    assert np.any(frames[:6] != frames[6:])
+    with pytest.raises(UserError, match="no held-out task is called teapot; there are {'goal': -1.0}, "):
+        render(folder, task="teapot", num_steps=1, seed=1, resources=Resources(1))
+
+
+def test_a_machine_that_cannot_render_is_told_what_to_install():
+    environment = hosting.make("tests.sampling.toy:Modules", {"max_episode_steps": 6})
+    spaces = environment.observation_space, environment.action_space
+    policies = share(make_policy(*spaces, hidden_sizes=(4,), nonlinearity="tanh", key=KEY), 1)
+    with pytest.raises(UserError, match="cannot render here: .*EGL"):
+        filmed(environment, policies, {"goal": 0.0}, KEY)
+
+
+@pytest.mark.torture
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("name", "task", "steps"), [("HalfCheetahDir-v1", "-1.0", 20), ("Metaworld-ML1-door-close-v3", "door-close", 20)]
+)
+def test_films_without_a_display(tmp_path, monkeypatch, name, task, steps):
+    pytest.importorskip("mujoco")
+    imageio = pytest.importorskip("imageio.v2")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    folder = hosted_run(tmp_path / "run", env_name=name, env_kwargs={"max_episode_steps": steps})
+    frames = np.array(imageio.mimread(render(folder, task=task, num_steps=1, seed=1), memtest=False))
+    assert len(frames) == 2 * steps
+    assert frames.std() > 10
+    assert np.abs(frames[0].astype(float) - frames[steps - 1]).max() > 30, "the robot moves"
