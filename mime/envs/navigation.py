@@ -1,6 +1,7 @@
 """2D navigation: a point robot that must find a goal it is not told."""
 
 import math
+from typing import Any
 
 import gymnasium
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.task_environment import TaskEnvironment, numbers
 
 Vector = Float[Array, "2"]
 Goals = Float[Array, "tasks 2"]
@@ -66,9 +67,9 @@ class RingNavigation(Navigation):
         self.low, self.high, self.sparse, self.horizon = low, high, sparse, horizon
         super().__init__()
 
-    def get_default_params(self, **kwargs) -> Vector:
-        """A goal to the east, on the middle of the ring."""
-        return jnp.array([(self.low + self.high) / 2, 0.0])
+    def get_default_params(self, *, goal: Any = None) -> Vector:
+        """The goal; by default to the east, on the middle of the ring."""
+        return numbers("goal", ((self.low + self.high) / 2, 0.0) if goal is None else goal, (2,))
 
     def success(self, state: Vector, task: Vector) -> Bool[Array, ""]:
         """Whether the position is within distance 1 of the goal."""
@@ -112,9 +113,9 @@ class DenseNavigation(Navigation):
     tolerance = 0.01
     test_radius = 0.4
 
-    def get_default_params(self, **kwargs) -> Vector:
-        """A goal to the north-east."""
-        return jnp.array([0.3, 0.3])
+    def get_default_params(self, *, goal: Any = (0.3, 0.3)) -> Vector:
+        """The goal; by default to the north-east."""
+        return numbers("goal", goal, (2,))
 
     def success(self, state: Vector, task: Vector) -> Bool[Array, ""]:
         """Whether both coordinates are within 0.01 of the goal's."""
