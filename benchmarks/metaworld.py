@@ -133,10 +133,17 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with open(options.output, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("class", "round", "mode", "steps", "cpu_seconds"), *rows])
-    print(f"{'steps per CPU-second':26}" + "".join(f"{mode:>10}" for mode in MODES) + f"{'ours/stock':>12}{'rollout/loop':>14}")
+    print(
+        f"{'steps per CPU-second':26}"
+        + "".join(f"{mode:>10}" for mode in MODES)
+        + f"{'ours/stock':>12}{'rollout/loop':>14}"
+    )
     for name, members in [*((kind, {kind}) for kind in kinds), ("all", set(kinds))]:
         rate = {
-            mode: STEPS * options.rounds * len(members) / sum(row[4] for row in rows if row[0] in members and row[2] == mode)
+            mode: STEPS
+            * options.rounds
+            * len(members)
+            / sum(row[4] for row in rows if row[0] in members and row[2] == mode)
             for mode in MODES
         }
         ratios = f"{rate['ours'] / rate['stock']:12.2f}{rate['rollout'] / rate['loop']:14.2f}"

@@ -1,12 +1,14 @@
 """Bernoulli bandits: arms that pay with unknown probabilities."""
 
+from typing import Any
+
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.task_environment import TaskEnvironment, numbers
 
 Arms = Float[Array, "arms"]
 NUM_TEST_TASKS = 20
@@ -36,9 +38,12 @@ class BernoulliBandit(TaskEnvironment):
         self.action_space = gymnasium.spaces.Discrete(arms)
         super().__init__()
 
-    def get_default_params(self, **kwargs) -> Arms:
-        """Probabilities in equal steps."""
-        return jnp.linspace(0, 1, self.arms)
+    def get_default_params(self, *, probabilities: Any = None) -> Arms:
+        """Each arm's probability; by default in equal steps."""
+        equal_steps = np.linspace(0, 1, self.arms)
+        return numbers(
+            "probabilities", equal_steps if probabilities is None else probabilities, (self.arms,), low=0.0, high=1.0
+        )
 
     def initial(self, rng: PRNGKeyArray, params: Arms | None = None) -> Int[Array, ""]:
         """The first arm, as if it had been pulled."""

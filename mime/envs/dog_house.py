@@ -2,7 +2,7 @@
 
 import csv
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import jax
@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from scipy import ndimage
 
 from mime.envs.grid import Grid
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.task_environment import TaskEnvironment, numbers
 
 Vector = Float[Array, "2"]
 Dogs = Float[Array, "tasks 2"]
@@ -90,9 +90,9 @@ class DogHouse(TaskEnvironment):
         self.sparse = sparse
         super().__init__()
 
-    def get_default_params(self, **kwargs) -> Vector:
-        """The first training dog."""
-        return jnp.array(TRAINING_DOGS[0])
+    def get_default_params(self, *, dog: Any = TRAINING_DOGS[0]) -> Vector:
+        """The dog's position; by default the first training dog's."""
+        return numbers("dog", dog, (2,), low=0.0, high=10.0)
 
     def initial(self, rng: PRNGKeyArray, params: Vector | None = None) -> Robot:
         """The start, in the south-west room."""

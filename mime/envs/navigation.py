@@ -1,6 +1,7 @@
 """2D navigation: a point robot that must find a goal it is not told."""
 
 import math
+from typing import Any
 
 import gymnasium
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mime.envs.grid import Grid, disc
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.task_environment import TaskEnvironment, numbers
 
 Vector = Float[Array, "2"]
 Goals = Float[Array, "tasks 2"]
@@ -69,9 +70,9 @@ class RingNavigation(Navigation):
         self.grid = disc(high + self.success_radius, within=horizon * MAX_DISPLACEMENT)
         super().__init__()
 
-    def get_default_params(self, **kwargs) -> Vector:
-        """A goal to the east, on the middle of the ring."""
-        return jnp.array([(self.low + self.high) / 2, 0.0])
+    def get_default_params(self, *, goal: Any = None) -> Vector:
+        """The goal; by default to the east, on the middle of the ring."""
+        return numbers("goal", ((self.low + self.high) / 2, 0.0) if goal is None else goal, (2,))
 
     def success(self, state: Vector, task: Vector) -> Bool[Array, ""]:
         """Whether the position is within distance 1 of the goal."""
@@ -116,9 +117,9 @@ class DenseNavigation(Navigation):
     test_radius = 0.4
     grid = Grid((-0.5, -0.5), 0.1, np.ones((10, 10), bool))
 
-    def get_default_params(self, **kwargs) -> Vector:
-        """A goal to the north-east."""
-        return jnp.array([0.3, 0.3])
+    def get_default_params(self, *, goal: Any = (0.3, 0.3)) -> Vector:
+        """The goal; by default to the north-east."""
+        return numbers("goal", goal, (2,))
 
     def success(self, state: Vector, task: Vector) -> Bool[Array, ""]:
         """Whether both coordinates are within 0.01 of the goal's."""

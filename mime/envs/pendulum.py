@@ -1,7 +1,7 @@
 """Swing-up pendulum: a rod of unknown mass and length, too heavy to be lifted in one go."""
 
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mime.envs.task_environment import TaskEnvironment, repeat_evenly
+from mime.envs.task_environment import TaskEnvironment, numbers, repeat_evenly
 
 Scalar = Float[Array, ""]
 
@@ -57,9 +57,9 @@ class Pendulum(TaskEnvironment):
         self.sparse = sparse
         super().__init__()
 
-    def get_default_params(self, **kwargs) -> Rod:
-        """A rod amid the training ones."""
-        return Rod(jnp.array(0.6), jnp.array(0.5))
+    def get_default_params(self, *, mass: Any = 0.6, length: Any = 0.5) -> Rod:
+        """The rod; by default one amid the training ones."""
+        return Rod(numbers("mass", mass, (), low=0.01), numbers("length", length, (), low=0.01))
 
     def initial(self, rng: PRNGKeyArray, params: Rod | None = None) -> Swing:
         """Hanging down, almost at rest."""

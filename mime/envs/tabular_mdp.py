@@ -1,6 +1,6 @@
 """Random tabular Markov decision processes: a handful of states and actions, everything else unknown."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
-from mime.envs.task_environment import TaskEnvironment
+from mime.envs.task_environment import TaskEnvironment, numbers
 
 State = Int[Array, ""]
 NUM_TEST_TASKS = 20
@@ -50,9 +50,15 @@ class TabularMDP(TaskEnvironment):
         self.action_space = gymnasium.spaces.Discrete(actions)
         super().__init__()
 
-    def get_default_params(self, **kwargs) -> Tables:
-        """One draw."""
-        return jax.tree.map(lambda leaf: leaf[0], self.sample_tasks(jax.random.key(0), 1))
+    def get_default_params(self, *, transitions: Any = None, rewards: Any = None) -> Tables:
+        """The tables, of which transition probabilities are normalised; by default one draw."""
+        draw = jax.tree.map(lambda leaf: leaf[0], self.sample_tasks(jax.random.key(0), 1))
+        shape = self.states, self.actions
+        chances = numbers(
+            "transitions", draw.transitions if transitions is None else transitions, (*shape, self.states)
+        )
+        means = numbers("rewards", draw.rewards if rewards is None else rewards, shape)
+        return Tables(chances / jnp.sum(chances, axis=-1, keepdims=True), means)
 
     def initial(self, rng: PRNGKeyArray, params: Tables | None = None) -> State:
         """The first state."""

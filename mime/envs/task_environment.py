@@ -4,6 +4,7 @@ from typing import Any
 
 import gymnasium
 import jax
+import numpy as np
 from gymnasium.experimental.functional import FuncEnv
 from jaxtyping import Array, Bool, PRNGKeyArray
 
@@ -14,7 +15,8 @@ class TaskEnvironment(FuncEnv):
     """A Gymnasium functional environment whose `params` are the task.
 
     Subclasses add to `FuncEnv` a horizon and two task distributions. All functions act on one state of one task and
-    are pure, so that the caller can `vmap` and `jit` them. A task is any pytree of arrays.
+    are pure, so that the caller can `vmap` and `jit` them. A task is any pytree of arrays; `get_default_params` gives
+    the one that keyword arguments describe, each of which has a default.
 
     Attributes:
         horizon: Steps of an episode.
@@ -52,6 +54,23 @@ class TaskEnvironment(FuncEnv):
     def transition_info(self, state: Any, action: Array, next_state: Any, params: Any = None) -> dict[str, Array]:
         """`{"success": ...}` of the step."""
         return {"success": self.success(next_state, params)}
+
+
+def numbers(name: str, values: Any, shape: tuple[int, ...], *, low: float = -np.inf, high: float = np.inf) -> Array:
+    """Numbers that describe a task, as an array of that shape.
+
+    Raises:
+        ValueError: If they have another shape, are not finite, or not between `low` and `high`.
+    """
+    try:
+        array = np.asarray(values, np.float32)
+    except (ValueError, TypeError):
+        array = np.full(shape, np.nan)
+    if array.shape != shape or not np.all(np.isfinite(array) & (array >= low) & (array <= high)):
+        size = "a number" if shape == () else f"{' x '.join(map(str, shape))} numbers"
+        bounds = "" if np.isinf([low, high]).all() else f" from {low:g} to {high:g}"
+        raise ValueError(f"{name}: {values!r} must be {size}{bounds}, all finite")
+    return jax.numpy.asarray(array)
 
 
 def count_tasks(tasks: Any) -> int:

@@ -94,6 +94,8 @@ def _panel(environment: Environment, axes: Axes, tasks: Any, episodes: Episodes,
 def caption(episodes: Episodes) -> str:
     """Mean return, and the shares of tasks and of trajectories that succeeded."""
     solved = np.asarray(episodes.solved())
+    if solved.size == 1:
+        return f"return {np.mean(episodes.returns()):,.2f} · {'solved' if solved.any() else 'not solved'}"
     return (
         f"return {np.mean(episodes.returns()):,.2f} · solved {solved.any(axis=1).sum()} of {len(solved)} tasks"
         f" · {solved.mean():.0%} of trajectories"
