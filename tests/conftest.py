@@ -15,6 +15,8 @@ ROOT = Path(__file__).parent.parent
 # Kept open for the whole session: modules are checked when they are first imported.
 install_import_hook("mime", "beartype.beartype").__enter__()
 
+# As the commands do on two cores, whatever the number of cores here.
+jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
 # Compiling takes most of the time of these small programs, running them almost none.
 jax.config.update("jax_disable_most_optimizations", True)

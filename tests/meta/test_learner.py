@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
+from mime import parallel
 from mime.config import Experiment
 from mime.envs.task_environment import TaskEnvironment
 from mime.exploration import make_bonus
@@ -88,7 +89,7 @@ def make(*, discrete=False, **keys):
     policy = make_policy(*spaces, hidden_sizes=experiment.hidden_sizes, nonlinearity="tanh", key=jax.random.key(1))
     bonus = make_bonus(experiment, *spaces, num_tasks=2)
     learner = Learner(experiment, CompiledSampler(environment, experiment.fast_batch_size), bonus)
-    return learner, learner.init(policy, key=jax.random.key(2))
+    return learner, parallel.share(learner.init(policy, key=jax.random.key(2)), 2)
 
 
 def assert_same(ours, theirs):

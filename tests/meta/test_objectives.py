@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mime.config import Experiment
+from mime.envs.navigation import DenseNavigation
 from mime.meta import objectives
 from mime.meta.adaptation import distributions
 from mime.meta.learner import Experience, Learner, LearnerState, Trial
@@ -144,7 +145,7 @@ def test_the_whole_outer_step(e_maml, num_steps):
     experiment = Experiment(
         gamma=GAMMA, gae_lambda=LAMBDA, fast_lr=RATE, num_steps=num_steps, e_maml=e_maml, max_kl=0.003
     )
-    learner = Learner(experiment, CompiledSampler, None)
+    learner = Learner(experiment, CompiledSampler(DenseNavigation(), 1), None)
 
     def experience(tasks):
         episodes = plain.jax_episodes(*tasks)

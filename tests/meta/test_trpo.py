@@ -273,7 +273,7 @@ def test_a_step_on_the_real_outcome_of_the_inner_loop(num_steps, damping):
     direction = np.linalg.solve(matrix, gradient)
     full_step = np.sqrt(2 * MAX_KL / (direction @ matrix @ direction)) * direction
 
-    learner = Learner(Experiment(fast_lr=rate, num_steps=num_steps), sampler=CompiledSampler, bonus=None)
+    learner = Learner(Experiment(fast_lr=rate, num_steps=num_steps), sampler=CompiledSampler(DenseNavigation(), 1), bonus=None)
     with jax.enable_x64(True):
         trial = Trial(list(map(experience, inner)), experience(after))
         episodes = trial.after.episodes

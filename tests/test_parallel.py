@@ -1,0 +1,47 @@
+"""Work split among devices: the same numbers, values and derivatives, as all tasks at once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mime import parallel
+from mime.parallel import over_tasks, task_mesh
+
+
+def polynomial(shared, values, scale):
+    """Of one task: something with a loop, as environments and Adam's moments have."""
+    total, _ = jax.lax.scan(lambda total, value: (total * scale + value @ shared, None), jnp.zeros(()), values)
+    return {"total": total, "shared": shared * scale}
+
+
+SHARED = jnp.array([1.0, -2.0, 0.5])
+VALUES = jax.random.normal(jax.random.key(0), (6, 4, 3))
+SCALES = jnp.linspace(0.5, 1, 6)
+
+
+@pytest.mark.parametrize("vectorised", [False, True])
+@pytest.mark.parametrize("devices", [1, 2])
+def test_values_and_derivatives_are_those_of_all_tasks_at_once(devices, vectorised, monkeypatch):
+    assert len(jax.devices()) == 2
+    monkeypatch.setattr(parallel, "task_mesh", lambda num_tasks: task_mesh(num_tasks if devices == 2 else 1))
+
+    def split(shared):
+        return over_tasks(polynomial, shared=shared, vectorised=vectorised)(VALUES, SCALES)
+
+    def at_once(shared):
+        return jax.vmap(polynomial, in_axes=(None, 0, 0))(shared, VALUES, SCALES)
+
+    tangent = jnp.array([0.3, 0.1, -1.0])
+    for ours, theirs in zip(*(jax.jit(lambda s, f=f: jax.jvp(f, (s,), (tangent,)))(SHARED) for f in (split, at_once))):
+        for name in ("total", "shared"):
+            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-6)
+    gradients = [jax.jit(jax.grad(lambda s, f=f: jnp.sum(f(s)["total"] ** 2)))(SHARED) for f in (split, at_once)]
+    np.testing.assert_allclose(*gradients, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("tasks", "devices"), [(1, 1), (2, 2), (3, 1), (10, 2)])
+def test_as_many_devices_as_divide_the_tasks(tasks, devices):
+    assert task_mesh(tasks).size == devices
+    shared = parallel.share({"a": SHARED}, tasks)
+    assert len(shared["a"].sharding.device_set) == devices
