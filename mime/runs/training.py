@@ -108,7 +108,8 @@ class _Step:
             for run in runs:
                 started = time.perf_counter()
                 tasks, key = run.draw()
-                run.advance(*_in_order(self._iterate(run.state, tasks, key), tasks), time.perf_counter() - started)
+                results = jax.block_until_ready(self._iterate(run.state, tasks, key))
+                run.advance(*_in_order(results, tasks), time.perf_counter() - started)
         return [run.row for run in runs]
 
     def _together(self, runs: Sequence[Run]) -> None:

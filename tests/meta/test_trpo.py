@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mime.config import Experiment
+from mime.envs.navigation import DenseNavigation
 from mime.meta import objectives, trpo
 from mime.meta.learner import Experience, Learner, Trial
 from mime.meta.trpo import Verdict
@@ -273,7 +274,8 @@ def test_a_step_on_the_real_outcome_of_the_inner_loop(num_steps, damping):
     direction = np.linalg.solve(matrix, gradient)
     full_step = np.sqrt(2 * MAX_KL / (direction @ matrix @ direction)) * direction
 
-    learner = Learner(Experiment(fast_lr=rate, num_steps=num_steps), sampler=CompiledSampler(DenseNavigation(), 1), bonus=None)
+    sampler = CompiledSampler(DenseNavigation(), 1)
+    learner = Learner(Experiment(fast_lr=rate, num_steps=num_steps), sampler, bonus=None)
     with jax.enable_x64(True):
         trial = Trial(list(map(experience, inner)), experience(after))
         episodes = trial.after.episodes
