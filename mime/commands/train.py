@@ -68,11 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     from mime.sampling.resources import Resources
 
     experiment, folder = command.experiment, RunFolder(command.output_folder)
-    if command.resume:
-        folder.lock()
-    else:
-        folder.create(overwrite=command.overwrite)
-    folder.write_config(experiment, command.seed)
+    folder.begin(experiment, command.seed, resume=command.resume, overwrite=command.overwrite)
     console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, seed {command.seed}, in {folder.path}")
     with ProgressBar("meta-iterations", experiment.iterations) as (progress, advance):
         outcome: Outcome = train(
@@ -113,11 +109,11 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     if known.resume and known.overwrite:
         raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
     experiment: Configuration = Experiment()
-    seed, original = 0, None
+    seed = 0
     if known.resume and known.output_folder is not None:
         from mime.runs.folder import RunFolder
 
-        experiment, seed = original = RunFolder(known.output_folder).read_config()
+        experiment, seed = RunFolder(known.output_folder).read_config()
     if known.config is not None:
         experiment = config.load(known.config, scale=known.scale)
     kind = TrainPearl if isinstance(experiment, PearlExperiment) else Train
@@ -130,22 +126,9 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     require("seed", command.seed, at_least=0)
     require("num_workers", command.num_workers, at_least=1)
     require("rollout_timeout", command.rollout_timeout, at_least=1)
-    if original is not None:
-        _require_same(*original, command)
-    elif command.config is None:
+    if command.config is None and not command.resume:
         raise UserError("--config: give the YAML file of an experiment; configs/ has them")
     return command
-
-
-def _require_same(experiment: Configuration, seed: int, command: Train) -> None:
-    old, new = experiment.as_keys() | {"seed": seed}, command.experiment.as_keys() | {"seed": command.seed}
-    changed = [key for key in old if old[key] != new.get(key) and key != experiment.LENGTH]
-    if changed:
-        lines = [f"{key}: {new.get(key)!r}, but the run has {old[key]!r}" for key in changed]
-        raise UserError(
-            f"--resume continues the run as it was configured; only {experiment.LENGTH} may change.\n"
-            + "\n".join(lines)
-        )
 
 
 def _tell_what_was_learned(row) -> None:
