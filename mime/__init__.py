@@ -1,7 +1,51 @@
 """MIME: meta-reinforcement learning that explores, in JAX."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from mime.envs import gymnasium_ids
 
+if TYPE_CHECKING:
+    from mime.api import (
+        Environment,
+        Experiment,
+        Failure,
+        Outcome,
+        PearlExperiment,
+        Policy,
+        Resources,
+        TrainedRun,
+        UserError,
+        evaluate,
+        load_experiment,
+        load_run,
+        make_environment,
+        train,
+    )
+
 __version__ = "0.1.0"
+__all__ = [
+    "Environment",
+    "Experiment",
+    "Failure",
+    "Outcome",
+    "PearlExperiment",
+    "Policy",
+    "Resources",
+    "TrainedRun",
+    "UserError",
+    "evaluate",
+    "load_experiment",
+    "load_run",
+    "make_environment",
+    "train",
+]
 
 gymnasium_ids.register()
+
+
+def __getattr__(name: str) -> Any:
+    # Imported on first use: worker processes, and those who want the environments' ids alone, do without JAX.
+    if name in __all__:
+        return getattr(import_module("mime.api"), name)
+    raise AttributeError(f"module mime has no {name}")

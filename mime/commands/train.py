@@ -72,11 +72,7 @@ def run(arguments: Sequence[str]) -> int:
     experiment = command.experiment
     folders = {seed: RunFolder(path) for seed, path in _run_folders(command).items()}
     for seed, folder in folders.items():
-        if command.resume:
-            folder.lock()
-        else:
-            folder.create(overwrite=command.overwrite)
-        folder.write_config(experiment, seed)
+        folder.begin(experiment, seed, resume=command.resume, overwrite=command.overwrite)
     seeds = f"seed {command.seed}" if command.seeds is None else f"seeds {', '.join(map(str, folders))}"
     console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, {seeds}, in {command.output_folder}")
     with ProgressBar("meta-iterations", experiment.iterations) as (progress, advance):
@@ -147,14 +143,12 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     if known.seed is not None and known.seeds is not None:
         raise UserError("--seed trains one seed and --seeds several: give one of them")
     experiment: Configuration = Experiment()
-    seed, original = 0, None
+    seed = 0
     if known.resume and known.output_folder is not None:
         from mime.runs.folder import RunFolder
 
-        first = (
-            known.output_folder if known.seeds is None else known.output_folder / f"seed-{parse_seeds(known.seeds)[0]}"
-        )
-        experiment, seed = original = RunFolder(first).read_config()
+        inner = "" if known.seeds is None else f"seed-{parse_seeds(known.seeds)[0]}"
+        experiment, seed = RunFolder(known.output_folder / inner).read_config()
     if known.config is not None:
         experiment = config.load(known.config, scale=known.scale)
     kind = TrainPearl if isinstance(experiment, PearlExperiment) else Train
@@ -167,22 +161,9 @@ def _parse_train(arguments: Sequence[str]) -> Train:
     require("seed", command.seed, at_least=0)
     require("num_workers", command.num_workers, at_least=1)
     require("rollout_timeout", command.rollout_timeout, at_least=1)
-    if original is not None:
-        _require_same(*original, command)
-    elif command.config is None:
+    if command.config is None and not command.resume:
         raise UserError("--config: give the YAML file of an experiment; configs/ has them")
     return command
-
-
-def _require_same(experiment: Configuration, seed: int, command: Train) -> None:
-    old, new = experiment.as_keys() | {"seed": seed}, command.experiment.as_keys() | {"seed": command.seed}
-    changed = [key for key in old if old[key] != new.get(key) and key != experiment.LENGTH]
-    if changed:
-        lines = [f"{key}: {new.get(key)!r}, but the run has {old[key]!r}" for key in changed]
-        raise UserError(
-            f"--resume continues the run as it was configured; only {experiment.LENGTH} may change.\n"
-            + "\n".join(lines)
-        )
 
 
 def _tell_what_was_learned(row) -> None:

@@ -63,6 +63,25 @@ class RunFolder:
         named = [self.path / name for name in OWNED]
         return [path for path in named if path.exists()] + sorted(self.path.glob(EVENTS))
 
+    def begin(self, experiment: Configuration, seed: int, *, resume: bool, overwrite: bool) -> None:
+        """Make the folder ready for training, and write down what is to be trained.
+
+        Args:
+            experiment: The configuration.
+            seed: Of everything random.
+            resume: Continue the run that is there.
+            overwrite: Delete what an earlier run wrote, and nothing else.
+
+        Raises:
+            UserError: If there is nothing to continue, or it is something else, or must not be overwritten.
+        """
+        if resume:
+            _require_same(*self.read_config(), experiment, seed)
+            self.lock()
+        else:
+            self.create(overwrite=overwrite)
+        self.write_config(experiment, seed)
+
     def create(self, *, overwrite: bool) -> None:
         """Make the folder ready for a new run.
 
@@ -145,6 +164,16 @@ class RunFolder:
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UserError(f"{path}: seed: {seed!r} must be a whole number, 0 or more")
         return config.parse(keys, source=str(path)), seed
+
+
+def _require_same(old: Configuration, old_seed: int, new: Configuration, new_seed: int) -> None:
+    before, after = old.as_keys() | {"seed": old_seed}, new.as_keys() | {"seed": new_seed}
+    changed = [key for key in before if before[key] != after.get(key) and key != old.LENGTH]
+    if changed:
+        lines = [f"{key}: {after.get(key)!r}, but the run has {before[key]!r}" for key in changed]
+        raise UserError(
+            f"--resume continues the run as it was configured; only {old.LENGTH} may change.\n" + "\n".join(lines)
+        )
 
 
 def _circumstances() -> dict[str, Any]:

@@ -16,10 +16,10 @@ from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.figures.trajectories import picture
 from mime.meta.adaptation import share
-from mime.meta.learner import Agent, Learner
 from mime.policies import Policy
 from mime.runs.folder import RunFolder
-from mime.runs.setup import TESTING, Setup, load_weights, set_up, stream
+from mime.runs.setup import TESTING, Setup, stream
+from mime.runs.trained import load_run
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policy
 from mime.sampling.resources import HERE, Resources
@@ -46,19 +46,14 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     Raises:
         UserError: If there is no such task, the run is incomplete, or pictures cannot be made on this machine.
     """
-    experiment, run_seed = folder.read_config()
     # MuJoCo looks for a display unless it is told to do without.
     os.environ.setdefault("MUJOCO_GL", "egl")
-    setup = set_up(experiment, run_seed, resources)
     key = stream(seed, TESTING)
-    try:
-        if not isinstance(setup.learner, Learner):
-            raise UserError("films are made of gradient-based methods only")
-        tasks, name = _chosen(setup.environment, task)
-        before, after = _policies(setup, load_weights(folder, setup), tasks, num_steps, key)
-    finally:
-        if setup.sampler is not None:
-            setup.sampler.close()
+    with load_run(folder, resources) as run:
+        setup = run.setup
+        tasks, name = _chosen(run.environment, task)
+        before = share(run.policy, count_tasks(tasks))
+        after = run.adapt_all(tasks, num_steps=num_steps, key=key)
     folder.figures.mkdir(exist_ok=True)
     if isinstance(setup.environment, TaskEnvironment):
         path = folder.figures / "render.gif"
@@ -119,16 +114,6 @@ def _chosen(environment: Any, wanted: str | None) -> tuple[Any, str]:
     place = places[0]
     words = "".join(letter if letter.isalnum() else " " for letter in names[place]).split()
     return tasks[place : place + 1], "-".join(words)
-
-
-def _policies(setup: Setup, state: Any, tasks: Any, num_steps: int, key: jax.Array) -> tuple[Policy, Policy]:
-    agents = share(Agent(state.policy, state.bonus), count_tasks(tasks))
-    before = agents.policy
-    for step_key in jax.random.split(key, num_steps):
-        explore_key, adapt_key = jax.random.split(step_key)
-        experience = setup.learner.explore(agents, tasks, explore_key)
-        agents = setup.learner.adapt(agents, experience, state, adapt_key)
-    return before, agents.policy
 
 
 def _drawn(setup: Setup, policies: tuple[Policy, Policy], tasks: Any, key: jax.Array) -> Iterator[Frame]:

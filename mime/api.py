@@ -1,0 +1,139 @@
+"""The library's front door: what `import mime` offers. The commands stand on the same functions."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mime import config
+from mime.config import Experiment
+from mime.envs.registration import Environment
+from mime.envs.registration import make as make_environment
+from mime.errors import Failure, UserError
+from mime.keys import Configuration, kebab
+from mime.pearl.config import PearlExperiment
+from mime.policies import Policy
+from mime.runs import testing, trained, training
+from mime.runs.folder import RunFolder
+from mime.runs.metrics import Row
+from mime.runs.trained import TrainedRun
+from mime.runs.training import Outcome
+from mime.sampling.resources import HERE, Resources
+
+__all__ = [
+    "Environment",
+    "Experiment",
+    "Failure",
+    "Outcome",
+    "PearlExperiment",
+    "Policy",
+    "Resources",
+    "TrainedRun",
+    "UserError",
+    "evaluate",
+    "load_experiment",
+    "load_run",
+    "make_environment",
+    "train",
+]
+
+
+def load_experiment(path: str | Path, *, scale: str | None = None, **keys: Any) -> Configuration:
+    """The experiment in a YAML file, with other values of some keys.
+
+    Args:
+        path: The file.
+        scale: Name of an entry under `scales` in the file, whose values replace those of the experiment.
+        **keys: Keys of the configuration with underscores, as `fast_lr=0.1`.
+
+    Raises:
+        UserError: If the file cannot be read, or a key or value is not allowed.
+    """
+    experiment = config.load(Path(path), scale=scale)
+    return config.parse(experiment.as_keys() | {kebab(key): value for key, value in keys.items()}, source=str(path))
+
+
+def train(
+    experiment: Configuration,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    resources: Resources = HERE,
+    report: Callable[[Row], Any] = lambda row: None,
+    warn: Callable[[str], Any] = warnings.warn,
+) -> Outcome:
+    """Meta-train, and record the run in a folder, as `mime train` does.
+
+    Args:
+        experiment: The configuration.
+        folder: Run folder; made if missing.
+        seed: Of everything random: the same seed gives the same numbers.
+        resume: Continue the run in the folder from its newest checkpoint.
+        overwrite: Replace the run in the folder.
+        resources: Where the episodes of environments outside JAX are lived.
+        report: Called with the metrics of every meta-iteration.
+        warn: Called with anything the user should know at once.
+
+    Returns:
+        How training ended. Ctrl-C ends it after the iteration under way.
+
+    Raises:
+        UserError: If a run is there already, or `resume` is to continue another experiment.
+        Failure: If a file cannot be written, or the episodes of a task keep failing.
+    """
+    run = RunFolder(Path(folder))
+    try:
+        run.begin(experiment, seed, resume=resume, overwrite=overwrite)
+        return training.train(experiment, run, seed=seed, resume=resume, resources=resources, report=report, warn=warn)
+    finally:
+        run.unlock()
+
+
+def evaluate(
+    folder: str | Path,
+    *,
+    num_batches: int = 3,
+    num_steps: int = 10,
+    seed: int = 1,
+    resources: Resources = HERE,
+    report: Callable[[Row], Any] = lambda row: None,
+) -> list[Row]:
+    """Adapt a trained run to the held-out tasks of its environment, and record what comes of it, as `mime test` does.
+
+    Args:
+        folder: Run folder.
+        num_batches: Times that every held-out task is adapted to.
+        num_steps: Steps of adaptation: inner steps, or for PEARL trajectories of context.
+        seed: Of everything random.
+        resources: Where the episodes of environments outside JAX are lived.
+        report: Called with the metrics of every batch.
+
+    Returns:
+        A row of metrics for each batch.
+
+    Raises:
+        UserError: If the run is incomplete or damaged.
+    """
+    return testing.evaluate(
+        RunFolder(Path(folder)),
+        num_batches=num_batches,
+        num_steps=num_steps,
+        seed=seed,
+        resources=resources,
+        report=report,
+    )
+
+
+def load_run(folder: str | Path, *, resources: Resources = HERE) -> TrainedRun:
+    """A trained run, to adapt its policy to tasks.
+
+    Args:
+        folder: Run folder.
+        resources: Where the episodes of environments outside JAX are lived.
+
+    Raises:
+        UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.
+    """
+    return trained.load_run(RunFolder(Path(folder)), resources)

@@ -1,0 +1,100 @@
+"""A trained run, taken up again to adapt its policy to tasks."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
+
+from mime.envs.hosted import as_tasks
+from mime.envs.registration import Environment
+from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.errors import UserError
+from mime.meta.adaptation import share
+from mime.meta.learner import Agent, Learner
+from mime.policies import Policy
+from mime.runs.folder import RunFolder
+from mime.runs.setup import TESTING, Setup, load_weights, set_up, stream
+from mime.sampling.resources import HERE, Resources
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A trained policy, its environment, and the way it adapts. A context manager, which ends worker processes."""
+
+    setup: Setup
+    state: Any
+
+    @property
+    def environment(self) -> Environment:
+        """What it was trained in."""
+        return self.setup.environment
+
+    @property
+    def policy(self) -> Policy:
+        """The policy before adaptation: maps an observation to a distribution of actions."""
+        return self.state.policy
+
+    def adapt(self, task: Any, *, num_steps: int = 1, seed: int = 1) -> Policy:
+        """The policy after inner steps in one task.
+
+        Args:
+            task: Of the environment, as `env.unwrapped.task` of a `gymnasium.make("mime/...")`.
+            num_steps: Inner steps, each on fresh episodes.
+            seed: Of these episodes.
+
+        Raises:
+            UserError: If the task is not one of this environment.
+        """
+        if not isinstance(self.environment, TaskEnvironment):
+            tasks = as_tasks([task])
+        else:
+            forms = [jax.tree.map(jnp.shape, each) for each in (task, self.environment.default_params)]
+            if forms[0] != forms[1]:
+                raise UserError(f"task: has the form {forms[0]}, but tasks of this environment have {forms[1]}")
+            tasks = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], task)
+        policies = self.adapt_all(tasks, num_steps=num_steps, key=stream(seed, TESTING))
+        return jax.tree.map(lambda leaf: leaf[0], policies)
+
+    def adapt_all(self, tasks: Any, *, num_steps: int, key: PRNGKeyArray) -> Policy:
+        """The policies after inner steps in several tasks; both have a leading `tasks` axis."""
+        agents = share(Agent(self.policy, self.state.bonus), count_tasks(tasks))
+        for step_key in jax.random.split(key, num_steps):
+            explore_key, adapt_key = jax.random.split(step_key)
+            experience = self.setup.learner.explore(agents, tasks, explore_key)
+            agents = self.setup.learner.adapt(agents, experience, self.state, adapt_key)
+        return agents.policy
+
+    def close(self) -> None:
+        """End worker processes, if there are any."""
+        if self.setup.sampler is not None:
+            self.setup.sampler.close()
+
+    def __enter__(self) -> "TrainedRun":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def load_run(folder: RunFolder, resources: Resources = HERE) -> TrainedRun:
+    """A trained run.
+
+    Args:
+        folder: Where training wrote it.
+        resources: Where the episodes of environments outside JAX are lived.
+
+    Raises:
+        UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.
+    """
+    experiment, seed = folder.read_config()
+    setup = set_up(experiment, seed, resources)
+    run = TrainedRun(setup, None)
+    try:
+        if not isinstance(setup.learner, Learner):
+            raise UserError(f"{folder.path}: {experiment.method} adapts by context; only `mime test` can do that")
+        return TrainedRun(setup, load_weights(folder, setup))
+    except BaseException:
+        run.close()
+        raise
