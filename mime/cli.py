@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from mime.commands import envs, render
+from mime.commands import envs, export, render
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
@@ -13,6 +13,7 @@ COMMANDS = {
     "train": (training.Train, training.run),
     "test": (testing.Test, testing.run),
     "render": (render.Render, render.run),
+    "export": (export.Export, export.run),
     "envs": (envs.Envs, envs.run),
 }
 

@@ -10,7 +10,7 @@ import tyro
 from rich.table import Table
 
 from mime import config
-from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where
+from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where, warn
 from mime.config import Experiment
 from mime.errors import UserError
 from mime.keys import Configuration
@@ -42,6 +42,10 @@ class Train:
     """Continue the run in the folder from its newest checkpoint."""
     overwrite: bool = False
     """Replace the run in the folder."""
+    log_every: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Print the metrics of every so many meta-iterations, beside the progress bar; the log has them all."""
+    quiet: bool = False
+    """Print nothing but warnings and errors."""
     scale: str | None = None
     """A set of other values in the configuration file: `small`, where it has one, for minutes on a CPU."""
     experiment: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)
@@ -62,6 +66,7 @@ class TrainPearl(Train):
 def run(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
     command = _parse_train(arguments)
+    console.quiet = command.quiet
     prepare_jax()
     from mime.runs.folder import RunFolder
     from mime.runs.training import Outcome, train
@@ -70,7 +75,7 @@ def run(arguments: Sequence[str]) -> int:
     experiment, folder = command.experiment, RunFolder(command.output_folder)
     folder.begin(experiment, command.seed, resume=command.resume, overwrite=command.overwrite)
     console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, seed {command.seed}, in {folder.path}")
-    with ProgressBar("meta-iterations", experiment.iterations) as (progress, advance):
+    with ProgressBar("meta-iterations", experiment.iterations, log_every=command.log_every) as advance:
         outcome: Outcome = train(
             experiment,
             folder,
@@ -78,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
             resume=command.resume,
             resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
-            warn=lambda message: progress.console.print(f"[yellow]{message}"),
+            warn=warn,
         )
     if outcome.interrupted:
         console.print(
@@ -124,8 +129,8 @@ def _parse_train(arguments: Sequence[str]) -> Train:
         default=kind(output_folder=tyro.MISSING, seed=seed, experiment=experiment),
     )
     require("seed", command.seed, at_least=0)
-    require("num_workers", command.num_workers, at_least=1)
-    require("rollout_timeout", command.rollout_timeout, at_least=1)
+    for name in ("num_workers", "rollout_timeout", "log_every"):
+        require(name, getattr(command, name), at_least=1)
     if command.config is None and not command.resume:
         raise UserError("--config: give the YAML file of an experiment; configs/ has them")
     return command

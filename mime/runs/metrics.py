@@ -54,6 +54,10 @@ class Recorder:
         """An RGB picture."""
         self._pictures.write([summary.image(tag, image, dataformats="HWC")], x)
 
+    def about(self, summaries: Sequence[Summary]) -> None:
+        """What TensorBoard is to know about the run as a whole."""
+        self._scalars.write(summaries, 0)
+
     def sizes(self) -> dict[str, int]:
         """Size of every file written so far, by its path in the folder: where to cut them to return to this moment."""
         paths = [self._csv.path, self._log.path]

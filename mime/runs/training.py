@@ -9,7 +9,7 @@ import numpy as np
 
 from mime.errors import Failure
 from mime.keys import Configuration
-from mime.runs import pictures, weights
+from mime.runs import hparams, pictures, weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
@@ -88,6 +88,7 @@ def train(
     iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
     classes = getattr(environment, "classes", ())
     if iteration == 0:
+        recorder.about(hparams.started(experiment, seed))
         for remark in getattr(environment, "remarks", ()):
             recorder.log(remark)
             warn(remark)
@@ -124,6 +125,8 @@ def train(
             if iteration != saved:
                 save()
             checkpoints.finish()
+            if iteration == experiment.iterations:
+                recorder.about(hparams.finished())
             return Outcome(iteration, stop.is_set() and iteration < experiment.iterations, row)
     except Failure:
         if iteration != saved:
