@@ -33,6 +33,6 @@ def main() -> int:
         tell(f"{name}: unknown command; there are {', '.join(COMMANDS)}")
     console.print(f"usage: mime {{{','.join(COMMANDS)}}} ...\n")
     for command, (options, _) in COMMANDS.items():
-        console.print(f"  [bold]{command:8}[/] {options.__doc__.splitlines()[0]}")
+        console.print(f"  [bold]{command:8}[/] {str(options.__doc__).splitlines()[0]}")
     console.print("\n`mime COMMAND --help` lists the options of a command.")
     return 0 if helping else 2

@@ -18,14 +18,8 @@ from mime.pearl.config import PearlExperiment
 
 
 @dataclass(frozen=True)
-class Train:
-    """Meta-train a policy and record the run in a folder.
-
-    The method follows from the flags: none for MAML, --add-noise for MAML+noise, --use-vime for MAML+expl, --use-vime
-    --adapt-eta for MIME, --e-maml for E-MAML. Every key of the configuration file can be given as an option as well,
-    which then wins over the file.
-    """
-
+class _Train:
+    # What the commands of all algorithms have in common.
     output_folder: Path
     """Run folder; an existing run there is refused without --overwrite or --resume."""
     config: Path | None = None
@@ -48,12 +42,23 @@ class Train:
     """Print nothing but warnings and errors."""
     scale: str | None = None
     """A set of other values in the configuration file: `small`, where it has one, for minutes on a CPU."""
+
+
+@dataclass(frozen=True)
+class Train(_Train):
+    """Meta-train a policy and record the run in a folder.
+
+    The method follows from the flags: none for MAML, --add-noise for MAML+noise, --use-vime for MAML+expl, --use-vime
+    --adapt-eta for MIME, --e-maml for E-MAML. Every key of the configuration file can be given as an option as well,
+    which then wins over the file.
+    """
+
     experiment: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)
     """Keys of the configuration."""
 
 
 @dataclass(frozen=True)
-class TrainPearl(Train):
+class TrainPearl(_Train):
     """Meta-train PEARL, the off-policy baseline, and record the run in a folder.
 
     Every key of the configuration file can be given as an option as well, which then wins over the file.
@@ -102,7 +107,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parse_train(arguments: Sequence[str]) -> Train:
+def _parse_train(arguments: Sequence[str]) -> Train | TrainPearl:
     """The command, whose options default to the configuration file or, on resuming, to the run's own configuration."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config", type=Path)
@@ -121,13 +126,12 @@ def _parse_train(arguments: Sequence[str]) -> Train:
         experiment, seed = RunFolder(known.output_folder).read_config()
     if known.config is not None:
         experiment = config.load(known.config, scale=known.scale)
-    kind = TrainPearl if isinstance(experiment, PearlExperiment) else Train
-    command = tyro.cli(
-        kind,
-        args=list(arguments),
-        prog="train.py",
-        default=kind(output_folder=tyro.MISSING, seed=seed, experiment=experiment),
-    )
+    if isinstance(experiment, PearlExperiment):
+        default = TrainPearl(output_folder=tyro.MISSING, seed=seed, experiment=experiment)
+    else:
+        assert isinstance(experiment, Experiment)
+        default = Train(output_folder=tyro.MISSING, seed=seed, experiment=experiment)
+    command = tyro.cli(type(default), args=list(arguments), prog="train.py", default=default)
     require("seed", command.seed, at_least=0)
     for name in ("num_workers", "rollout_timeout", "log_every"):
         require(name, getattr(command, name), at_least=1)

@@ -48,7 +48,7 @@ def load_walls() -> Grid:
 def clear_cells(walls: Grid) -> Grid:
     """The cells on which the robot, which covers 3 × 3 cells, can stand: inside the house and clear of walls."""
     free = np.pad(~walls, 1, constant_values=False)
-    return np.lib.stride_tricks.sliding_window_view(free, (3, 3)).all(axis=(2, 3))
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(free, (3, 3)).all(axis=(2, 3)))
 
 
 class DogHouse(TaskEnvironment):

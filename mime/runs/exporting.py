@@ -1,7 +1,7 @@
 """A run's weights in the formats of other libraries."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +61,8 @@ def _export_onnx(folder: RunFolder, experiment: Configuration) -> list[Path]:
     if activation is None:
         raise UserError(f"--format onnx: {experiment.method}'s policy also takes a context; use --format torch")
     tensors = weights.read(folder.weights("policy"))
-    *hidden, last = (name.removesuffix(".weight") for name in tensors if name.endswith(".weight"))
+    layers = {name.removesuffix(".weight") for name in tensors if name.endswith(".weight")}
+    *hidden, last = sorted(layers, key=lambda name: (name == "mu", int(name.removeprefix("layer").replace("mu", "0"))))
     nodes, features = [], "observation"
     for name in hidden:
         nodes.append(helper.make_node("Gemm", [features, f"{name}.weight", f"{name}.bias"], [f"{name}.sum"], transB=1))
@@ -87,7 +88,7 @@ def _export_onnx(folder: RunFolder, experiment: Configuration) -> list[Path]:
     return [path]
 
 
-def _typed(helper, name: str, shape: list[int | str]):
+def _typed(helper, name: str, shape: Sequence[int | str]):
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(np.float32)), shape)
 
 

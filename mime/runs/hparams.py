@@ -44,7 +44,9 @@ def _shown(value: Any) -> bool | float | str:
 
 
 def _kind(value: bool | float | str) -> str:
-    return {bool: "bool", float: "number", str: "string"}[type(value)]
+    if isinstance(value, bool):
+        return "bool"
+    return "string" if isinstance(value, str) else "number"
 
 
 def _summary(name: str, **content: Any) -> Summary:

@@ -48,7 +48,7 @@ class Recorder:
             self._csv.write(",".join(row))
         self._csv.write(",".join(_number(value) for value in row.values()))
         scalars = [summary.scalar(tag, value) for tag, value in row.items() if tag != self.x_axis]
-        self._scalars.write(scalars, row[self.x_axis])
+        self._scalars.write(scalars, int(row[self.x_axis]))
 
     def picture(self, tag: str, image: UInt8[np.ndarray, "height width 3"], x: int) -> None:
         """An RGB picture."""

@@ -48,7 +48,7 @@ def test_torch_state_dicts(tmp_path):
 
 @pytest.mark.parametrize(
     ("keys", "head"),
-    [({"nonlinearity": "elu"}, "mean"), ({"env_name": "Bandit-K5-v0", "hidden_sizes": (4, 3)}, "logits")],
+    [({"nonlinearity": "elu"}, "mean"), ({"env_name": "Bandit-K5-v0", "hidden_sizes": (4,) * 10}, "logits")],
 )
 def test_onnx_network(tmp_path, keys, head):
     reference = pytest.importorskip("onnx.reference")
