@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from mime.commands import envs, render
+from mime.commands import envs, export, render
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
@@ -13,6 +13,7 @@ COMMANDS = {
     "train": (training.Train, training.run),
     "test": (testing.Test, testing.run),
     "render": (render.Render, render.run),
+    "export": (export.Export, export.run),
     "envs": (envs.Envs, envs.run),
 }
 
@@ -32,6 +33,6 @@ def main() -> int:
         tell(f"{name}: unknown command; there are {', '.join(COMMANDS)}")
     console.print(f"usage: mime {{{','.join(COMMANDS)}}} ...\n")
     for command, (options, _) in COMMANDS.items():
-        console.print(f"  [bold]{command:8}[/] {options.__doc__.splitlines()[0]}")
+        console.print(f"  [bold]{command:8}[/] {str(options.__doc__).splitlines()[0]}")
     console.print("\n`mime COMMAND --help` lists the options of a command.")
     return 0 if helping else 2

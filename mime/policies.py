@@ -8,6 +8,7 @@ import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 NONLINEARITIES = {"tanh": jnp.tanh, "relu": jax.nn.relu, "elu": jax.nn.elu, "sigmoid": jax.nn.sigmoid}
@@ -91,7 +92,7 @@ class GaussianPolicy(eqx.Module):
         self.sigma = jnp.zeros(action_size)
         self.nonlinearity = nonlinearity
 
-    def __call__(self, observation: Float[Array, "observation"]) -> Gaussian:
+    def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Gaussian:
         """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation."""
         features = _hidden_features(self.layers, self.nonlinearity, observation)
         return Gaussian(mean=_affine(self.mu, features), log_std=jnp.maximum(self.sigma, MIN_LOG_STD))
@@ -123,7 +124,7 @@ class CategoricalPolicy(eqx.Module):
         self.layers = tuple(xavier_layers([observation_size, *hidden_sizes, num_actions], key=key))
         self.nonlinearity = nonlinearity
 
-    def __call__(self, observation: Float[Array, "observation"]) -> Categorical:
+    def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Categorical:
         """The distribution of the action in one state."""
         features = _hidden_features(self.layers[:-1], self.nonlinearity, observation)
         return Categorical(logits=_affine(self.layers[-1], features))
@@ -181,10 +182,11 @@ def xavier_layers(sizes: Sequence[int], *, key: PRNGKeyArray) -> list[eqx.nn.Lin
     return layers
 
 
-def _hidden_features(layers: Sequence[eqx.nn.Linear], nonlinearity: str, observation: Array) -> Array:
+def _hidden_features(layers: Sequence[eqx.nn.Linear], nonlinearity: str, observation: Array | np.ndarray) -> Array:
+    features = jnp.asarray(observation)
     for layer in layers:
-        observation = NONLINEARITIES[nonlinearity](_affine(layer, observation))
-    return observation
+        features = NONLINEARITIES[nonlinearity](_affine(layer, features))
+    return features
 
 
 def _affine(layer: eqx.nn.Linear, features: Array) -> Array:

@@ -24,7 +24,7 @@ def run(arguments: Sequence[str]) -> int:
     for name in ENVIRONMENTS:
         environment = make(name, {})
         spaces = (_size(space) for space in (environment.observation_space, environment.action_space))
-        table.add_row(name, *spaces, str(environment.horizon), type(environment).__doc__.splitlines()[0])
+        table.add_row(name, *spaces, str(environment.horizon), str(type(environment).__doc__).splitlines()[0])
     console.print(table)
     console.print("In worker processes, with the extras mujoco and metaworld: " + ", ".join(hosting.NAMES))
     console.print(

@@ -1,7 +1,7 @@
 """What commands have in common: checked arguments, progress, tables and errors on the terminal."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -67,9 +67,16 @@ class _Rate(ProgressColumn):
 
 
 class ProgressBar:
-    """A progress bar with the headline metrics; gives the bar, and the function that advances it by a row."""
+    """A progress bar with the headline metrics; as a context manager, gives the function that advances it by a row.
 
-    def __init__(self, what: str, total: int):
+    Args:
+        what: What is counted.
+        total: How many there will be.
+        log_every: Rows between those that are also printed; by default none is.
+    """
+
+    def __init__(self, what: str, total: int, *, log_every: int | None = None):
+        self.total, self.log_every = total, log_every
         columns = (
             BarColumn(bar_width=12),
             MofNCompleteColumn(),
@@ -81,19 +88,21 @@ class ProgressBar:
         self.bar = Progress(*columns, console=console)
         self.task = self.bar.add_task(what, total=total, headline=what)
 
-    def __enter__(self) -> tuple[Progress, Callable]:
+    def __enter__(self) -> Callable[[Mapping[str, float]], None]:
         self.bar.start()
-        return self.bar, self._advance
+        return self._advance
 
     def __exit__(self, *exception) -> None:
         self.bar.stop()
 
-    def _advance(self, row) -> None:
+    def _advance(self, row: Mapping[str, float]) -> None:
         headline = (
             f"return {row['Train-0/Returns']:.2f} → {row['Valid/Returns']:.2f}"
             f"  success {row['Train-0/Success']:.0%} → {row['Valid/Success']:.0%}"
         )
-        done = row.get("Iteration", row.get("Batch"))
+        done = int(row["Iteration"] if "Iteration" in row else row["Batch"])
+        if self.log_every and (done % self.log_every == 0 or done == self.total):
+            console.print(f"{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
         self.bar.update(self.task, completed=done, headline=headline)
 
 
@@ -101,6 +110,11 @@ def tell_where(**places: object) -> None:
     """Say where everything is, one place a line."""
     for name, place in places.items():
         console.print(f"{name:12} {place}", soft_wrap=True)
+
+
+def warn(message: str) -> None:
+    """Something the user should know at once, on the standard error stream."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]{escape(message)}")
 
 
 def tell(message: str) -> None:

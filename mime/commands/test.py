@@ -31,6 +31,8 @@ class Test:
     """Ray cluster to run the workers on, in place of processes on this machine."""
     rollout_timeout: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 600.0
     """Time after which a worker that gives no answer is replaced."""
+    quiet: bool = False
+    """Print nothing but errors."""
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -39,13 +41,14 @@ def run(arguments: Sequence[str]) -> int:
     for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         require(name, getattr(command, name), at_least=1)
     require("seed", command.seed, at_least=0)
+    console.quiet = command.quiet
     prepare_jax()
     from mime.runs.folder import RunFolder
     from mime.runs.testing import class_table, curve, evaluate
     from mime.sampling.resources import Resources
 
     folder = RunFolder(command.output_folder)
-    with ProgressBar("test batches", command.num_batches) as (_, advance):
+    with ProgressBar("test batches", command.num_batches) as advance:
         rows = evaluate(
             folder,
             num_batches=command.num_batches,

@@ -10,7 +10,7 @@ import tyro
 from rich.table import Table
 
 from mime import config
-from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where
+from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where, warn
 from mime.config import Experiment
 from mime.errors import UserError
 from mime.keys import Configuration
@@ -18,14 +18,8 @@ from mime.pearl.config import PearlExperiment
 
 
 @dataclass(frozen=True)
-class Train:
-    """Meta-train a policy and record the run in a folder.
-
-    The method follows from the flags: none for MAML, --add-noise for MAML+noise, --use-vime for MAML+expl, --use-vime
-    --adapt-eta for MIME, --e-maml for E-MAML. Every key of the configuration file can be given as an option as well,
-    which then wins over the file.
-    """
-
+class _Train:
+    # What the commands of all algorithms have in common.
     output_folder: Path
     """Run folder; an existing run there is refused without --overwrite or --resume."""
     config: Path | None = None
@@ -44,14 +38,29 @@ class Train:
     """Continue the run in the folder from its newest checkpoint."""
     overwrite: bool = False
     """Replace the run in the folder."""
+    log_every: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Print the metrics of every so many meta-iterations, beside the progress bar; the log has them all."""
+    quiet: bool = False
+    """Print nothing but warnings and errors."""
     scale: str | None = None
     """A set of other values in the configuration file: `small`, where it has one, for minutes on a CPU."""
+
+
+@dataclass(frozen=True)
+class Train(_Train):
+    """Meta-train a policy and record the run in a folder.
+
+    The method follows from the flags: none for MAML, --add-noise for MAML+noise, --use-vime for MAML+expl, --use-vime
+    --adapt-eta for MIME, --e-maml for E-MAML. Every key of the configuration file can be given as an option as well,
+    which then wins over the file.
+    """
+
     experiment: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)
     """Keys of the configuration."""
 
 
 @dataclass(frozen=True)
-class TrainPearl(Train):
+class TrainPearl(_Train):
     """Meta-train PEARL, the off-policy baseline, and record the run in a folder.
 
     Every key of the configuration file can be given as an option as well, which then wins over the file.
@@ -65,6 +74,7 @@ def run(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
     prepare_jax()
     command = _parse_train(arguments)
+    console.quiet = command.quiet
     from mime.runs.folder import RunFolder
     from mime.runs.training import train_seeds
     from mime.sampling.resources import Resources
@@ -75,14 +85,14 @@ def run(arguments: Sequence[str]) -> int:
         folder.begin(experiment, seed, resume=command.resume, overwrite=command.overwrite)
     seeds = f"seed {command.seed}" if command.seeds is None else f"seeds {', '.join(map(str, folders))}"
     console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, {seeds}, in {command.output_folder}")
-    with ProgressBar("meta-iterations", experiment.iterations) as (progress, advance):
+    with ProgressBar("meta-iterations", experiment.iterations, log_every=command.log_every) as advance:
         outcomes = train_seeds(
             experiment,
             folders,
             resume=command.resume,
             resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
-            warn=lambda message: progress.console.print(f"[yellow]{message}"),
+            warn=warn,
         )
     if any(outcome.interrupted for outcome in outcomes.values()):
         done = min(outcome.iteration for outcome in outcomes.values())
@@ -103,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run_folders(command: Train) -> dict[int, Path]:
+def _run_folders(command: Train | TrainPearl) -> dict[int, Path]:
     """The run folder of each seed."""
     if command.seeds is None:
         return {command.seed: command.output_folder}
@@ -127,7 +137,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def _parse_train(arguments: Sequence[str]) -> Train:
+def _parse_train(arguments: Sequence[str]) -> Train | TrainPearl:
     """The command, whose options default to the configuration file or, on resuming, to the run's own configuration."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config", type=Path)
@@ -151,16 +161,15 @@ def _parse_train(arguments: Sequence[str]) -> Train:
         experiment, seed = RunFolder(known.output_folder / inner).read_config()
     if known.config is not None:
         experiment = config.load(known.config, scale=known.scale)
-    kind = TrainPearl if isinstance(experiment, PearlExperiment) else Train
-    command = tyro.cli(
-        kind,
-        args=list(arguments),
-        prog="train.py",
-        default=kind(output_folder=tyro.MISSING, seed=seed, experiment=experiment),
-    )
+    if isinstance(experiment, PearlExperiment):
+        default = TrainPearl(output_folder=tyro.MISSING, seed=seed, experiment=experiment)
+    else:
+        assert isinstance(experiment, Experiment)
+        default = Train(output_folder=tyro.MISSING, seed=seed, experiment=experiment)
+    command = tyro.cli(type(default), args=list(arguments), prog="train.py", default=default)
     require("seed", command.seed, at_least=0)
-    require("num_workers", command.num_workers, at_least=1)
-    require("rollout_timeout", command.rollout_timeout, at_least=1)
+    for name in ("num_workers", "rollout_timeout", "log_every"):
+        require(name, getattr(command, name), at_least=1)
     if command.config is None and not command.resume:
         raise UserError("--config: give the YAML file of an experiment; configs/ has them")
     return command

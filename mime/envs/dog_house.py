@@ -51,7 +51,7 @@ def load_walls() -> Cells:
 def clear_cells(walls: Cells) -> Cells:
     """The cells on which the robot, which covers 3 × 3 cells, can stand: inside the house and clear of walls."""
     free = np.pad(~walls, 1, constant_values=False)
-    return np.lib.stride_tricks.sliding_window_view(free, (3, 3)).all(axis=(2, 3))
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(free, (3, 3)).all(axis=(2, 3)))
 
 
 def reachable_blocks(clear: Cells) -> Grid:

@@ -125,7 +125,7 @@ class DenseNavigation(Navigation):
         """Whether both coordinates are within 0.01 of the goal's."""
         return jnp.all(jnp.abs(state - task) < self.tolerance)
 
-    def terminal(self, state: Vector, rng: PRNGKeyArray, params: Vector | None = None) -> Bool[Array, ""]:
+    def terminal(self, state: Vector, rng: PRNGKeyArray, params: Vector) -> Bool[Array, ""]:
         """The goal has been reached."""
         return self.success(state, params)
 

@@ -138,7 +138,7 @@ class SingleTask(gymnasium.Env):
         """The episode so far, drawn as in the pictures of a run."""
         if self.render_mode is None:
             return None
-        nothing_yet = self._observation, np.zeros(self.action_space.shape), 0.0, self._observation, False, False
+        nothing_yet = self._observation, np.zeros(self.action_space.shape or ()), 0.0, self._observation, False, False
         columns = zip(*(self._path or [nothing_yet]))
         episodes = Episodes(*(jnp.asarray(np.stack(column)[None, None]) for column in columns))
         tasks = jax.tree.map(lambda leaf: np.asarray(leaf)[None], self.task)
@@ -218,12 +218,13 @@ def make(env_name: str, arguments: dict[str, Any]) -> tuple[TaskEnvironment, Any
     """
     if "horizon" in arguments:
         raise ValueError("horizon: is called max_episode_steps in Gymnasium")
-    blueprint = registration.make(env_name, {})
+    blueprint = registration.ENVIRONMENTS[env_name]()
     named = inspect.signature(blueprint.get_default_params).parameters
     description = {name: value for name, value in arguments.items() if name in named}
     rest = {name: value for name, value in arguments.items() if name not in named}
     try:
         environment = registration.make(env_name, rest)
+        assert isinstance(environment, TaskEnvironment)
     except ValueError as error:
         raise ValueError(f"{error}; its task has {', '.join(named)}") from None
     return environment, environment.get_default_params(**description)

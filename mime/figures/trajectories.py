@@ -48,8 +48,9 @@ def picture(
     figure = _figure(width=600, height=600)
     _panel(environment, figure.add_subplot(), tasks, episodes, title)
     _settle(figure)
-    figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def before_and_after(environment: Environment, tasks: Any, before: Episodes, after: Episodes, title: str) -> Figure:
@@ -230,7 +231,7 @@ def _draw_paths(axes: Axes, paths: list[list[Path]], colours: Colours, solved: O
 
 def _draw_goals(axes: Axes, goals: Points, radius: float, colours: Colours, solved: Outcomes) -> None:
     """The regions that count as success: filled where a trajectory of the task got there."""
-    for goal, colour, reached in zip(goals, colours, np.asarray(solved).any(axis=1)):
+    for goal, colour, reached in zip(goals, colours, np.asarray(np.any(solved, axis=1))):
         filling = (colour, 0.3 if reached else 0.08)
         axes.add_patch(Circle(goal, radius, facecolor=filling, edgecolor=colour, linewidth=1, zorder=1))
 

@@ -12,8 +12,10 @@ from mime.sampling.episodes import Episodes
 class MetaLearner(Protocol):
     """Learns to adapt to tasks. Its state is a pytree of arrays with an `iteration`; all functions are pure."""
 
-    compiled: bool
-    """Whether `iterate` can be compiled as a whole."""
+    @property
+    def compiled(self) -> bool:
+        """Whether `iterate` can be compiled as a whole."""
+        ...
 
     def iterate(self, state: Any, tasks: Any, key: PRNGKeyArray) -> tuple[Any, dict[str, Array], Any]:
         """One meta-iteration: the state after it, metrics to record, and the trial that took place."""

@@ -1,14 +1,14 @@
 """What the library has to say while a run goes on: its loggers' messages, in the run's log."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 LIBRARY = "mime"
 
 
 @contextmanager
-def messages_to(log: Callable[[str], None], warn: Callable[[str], None] = lambda message: None) -> Iterator[None]:
+def messages_to(log: Callable[[str], None], warn: Callable[[str], None] = lambda message: None) -> Generator[None]:
     """Pass on what the library's loggers say.
 
     Args:

@@ -48,11 +48,15 @@ class Recorder:
             self._csv.write(",".join(row))
         self._csv.write(",".join(_number(value) for value in row.values()))
         scalars = [summary.scalar(tag, value) for tag, value in row.items() if tag != self.x_axis]
-        self._scalars.write(scalars, row[self.x_axis])
+        self._scalars.write(scalars, int(row[self.x_axis]))
 
     def picture(self, tag: str, image: UInt8[np.ndarray, "height width 3"], x: int) -> None:
         """An RGB picture."""
         self._pictures.write([summary.image(tag, image, dataformats="HWC")], x)
+
+    def about(self, summaries: Sequence[Summary]) -> None:
+        """What TensorBoard is to know about the run as a whole."""
+        self._scalars.write(summaries, 0)
 
     def sizes(self) -> dict[str, int]:
         """Size of every file written so far, by its path in the folder: where to cut them to return to this moment."""

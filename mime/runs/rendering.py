@@ -18,8 +18,8 @@ from mime.figures.trajectories import picture
 from mime.meta.adaptation import share
 from mime.policies import Policy
 from mime.runs.folder import RunFolder
-from mime.runs.setup import TESTING, Setup, stream
-from mime.runs.trained import load_run
+from mime.runs.setup import TESTING, stream
+from mime.runs.trained import TrainedRun, load_run
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policy
 from mime.sampling.resources import HERE, Resources
@@ -50,17 +50,16 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     os.environ.setdefault("MUJOCO_GL", "egl")
     key = stream(seed, TESTING)
     with load_run(folder, resources) as run:
-        setup = run.setup
         tasks, name = _chosen(run.environment, task)
         before = share(run.policy, count_tasks(tasks))
         after = run.adapt_all(tasks, num_steps=num_steps, key=key)
     folder.figures.mkdir(exist_ok=True)
-    if isinstance(setup.environment, TaskEnvironment):
+    if isinstance(run.environment, TaskEnvironment):
         path = folder.figures / "render.gif"
-        _write_gif(path, _drawn(setup, (before, after), tasks, key))
+        _write_gif(path, _drawn(run, (before, after), tasks, key))
     else:
         path = folder.figures / f"render-{name}.mp4"
-        frames = [frame for policy in (before, after) for frame in filmed(setup.environment, policy, tasks[0], key)]
+        frames = [frame for policy in (before, after) for frame in filmed(run.environment, policy, tasks[0], key)]
         _write_mp4(path, frames)
     return path
 
@@ -116,13 +115,13 @@ def _chosen(environment: Any, wanted: str | None) -> tuple[Any, str]:
     return tasks[place : place + 1], "-".join(words)
 
 
-def _drawn(setup: Setup, policies: tuple[Policy, Policy], tasks: Any, key: jax.Array) -> Iterator[Frame]:
+def _drawn(run: TrainedRun, policies: tuple[Policy, Policy], tasks: Any, key: jax.Array) -> Iterator[Frame]:
     """Frames of growing trajectories, of all tasks at once."""
     tasks_on_host = jax.device_get(tasks)
     for policy, title in zip(policies, ("Before adaptation", "After adaptation")):
-        episodes = jax.device_get(setup.learner.sampler(policy, tasks, key))
+        episodes = jax.device_get(run.learner.sampler(policy, tasks, key))
         for end in np.linspace(1, episodes.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
-            yield picture(setup.environment, tasks_on_host, _until(episodes, end), f"{title}, step {end}")
+            yield picture(run.environment, tasks_on_host, _until(episodes, end), f"{title}, step {end}")
 
 
 def _until(episodes: Episodes, end: int) -> Episodes:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import PRNGKeyArray
 
 from mime.keys import Configuration
-from mime.runs import pictures, weights
+from mime.runs import hparams, pictures, weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
@@ -63,6 +63,7 @@ class Run:
             start=self.iteration,
         )
         if self.iteration == 0:
+            self.recorder.about(hparams.started(experiment, seed))
             for remark in getattr(setup.environment, "remarks", ()):
                 self.recorder.log(remark)
                 warn(remark)
@@ -110,6 +111,8 @@ class Run:
         """Save, and wait until everything is on disk."""
         self.save()
         self._checkpoints.finish()
+        if self.finished:
+            self.recorder.about(hparams.finished())
 
     def close(self) -> None:
         """Close the files."""

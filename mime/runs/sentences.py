@@ -27,8 +27,8 @@ def troubles(row: Row) -> list[str]:
     messages = []
     if row["NonFinite"]:
         messages.append(f"{row['NonFinite']} steps had rewards or observations that are not finite")
-    if row.get("Verdict") in VERDICTS:
-        messages.append(f"the policy was not changed: {VERDICTS[row['Verdict']]}")
+    if "Verdict" in row and row["Verdict"] != Verdict.ACCEPTED:
+        messages.append(f"the policy was not changed: {VERDICTS[Verdict(int(row['Verdict']))]}")
     if row.get("Dynamics/Refused"):
         messages.append("the dynamics model was not changed: its update was not finite")
     if row.get("RefusedUpdates"):

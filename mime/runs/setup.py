@@ -60,9 +60,10 @@ def set_up(experiment: Configuration, seed: int, resources: Resources = HERE, *,
     except Exception as error:  # Whatever it raises.
         raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
     try:
-        if isinstance(experiment, PearlExperiment):
-            return _set_up_pearl(experiment, environment, seed, like)
-        return _set_up_gradients(experiment, environment, seed, resources, like)
+        if isinstance(experiment, Experiment):
+            return _set_up_gradients(experiment, environment, seed, resources, like)
+        assert isinstance(experiment, PearlExperiment)
+        return _set_up_pearl(experiment, environment, seed, like)
     except ValueError as error:
         raise UserError(f"{experiment.env_name}: {error}") from None
 

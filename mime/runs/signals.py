@@ -2,13 +2,13 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 
 @contextmanager
-def stop_requested() -> Iterator[threading.Event]:
+def stop_requested() -> Generator[threading.Event]:
     """An event that SIGINT and SIGTERM set, in place of ending the process; a second SIGINT interrupts at once."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -12,7 +12,7 @@ from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.meta.adaptation import share
-from mime.meta.learner import Agent, Learner
+from mime.meta.learner import Agent, Learner, LearnerState
 from mime.policies import Policy
 from mime.runs.folder import RunFolder
 from mime.runs.setup import TESTING, Setup, load_weights, set_up, stream
@@ -24,7 +24,8 @@ class TrainedRun:
     """A trained policy, its environment, and the way it adapts. A context manager, which ends worker processes."""
 
     setup: Setup
-    state: Any
+    learner: Learner
+    state: LearnerState
 
     @property
     def environment(self) -> Environment:
@@ -62,14 +63,13 @@ class TrainedRun:
         agents = share(Agent(self.policy, self.state.bonus), count_tasks(tasks))
         for step_key in jax.random.split(key, num_steps):
             explore_key, adapt_key = jax.random.split(step_key)
-            experience = self.setup.learner.explore(agents, tasks, explore_key)
-            agents = self.setup.learner.adapt(agents, experience, self.state, adapt_key)
+            experience = self.learner.explore(agents, tasks, explore_key)
+            agents = self.learner.adapt(agents, experience, self.state, adapt_key)
         return agents.policy
 
     def close(self) -> None:
         """End worker processes, if there are any."""
-        if self.setup.sampler is not None:
-            self.setup.sampler.close()
+        self.learner.sampler.close()
 
     def __enter__(self) -> "TrainedRun":
         return self
@@ -90,11 +90,10 @@ def load_run(folder: RunFolder, resources: Resources = HERE) -> TrainedRun:
     """
     experiment, seed = folder.read_config()
     setup = set_up(experiment, seed, resources)
-    run = TrainedRun(setup, None)
+    if not isinstance(setup.learner, Learner):
+        raise UserError(f"{folder.path}: {experiment.method} adapts by context; only `mime test` can do that")
     try:
-        if not isinstance(setup.learner, Learner):
-            raise UserError(f"{folder.path}: {experiment.method} adapts by context; only `mime test` can do that")
-        return TrainedRun(setup, load_weights(folder, setup))
+        return TrainedRun(setup, setup.learner, load_weights(folder, setup))
     except BaseException:
-        run.close()
+        setup.learner.sampler.close()
         raise

@@ -17,8 +17,24 @@ def save(path: Path, tensors: dict[str, Array]) -> None:
     write_atomically(path, safetensors.numpy.save(arrays))
 
 
-def load(path: Path, like: dict[str, Array]) -> dict[str, np.ndarray]:
+def read(path: Path) -> dict[str, np.ndarray]:
     """Read named tensors.
+
+    Raises:
+        UserError: If the file is missing or is no safetensors file.
+    """
+    try:
+        return safetensors.numpy.load(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; a run writes it with its first checkpoint") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is not an intact safetensors file ({error}); retrain, or restore the file") from None
+
+
+def load(path: Path, like: dict[str, Array]) -> dict[str, np.ndarray]:
+    """Read named tensors that must be those expected.
 
     Args:
         path: The file.
@@ -27,14 +43,7 @@ def load(path: Path, like: dict[str, Array]) -> dict[str, np.ndarray]:
     Raises:
         UserError: If the file is missing, is no safetensors file, or holds other tensors than expected.
     """
-    try:
-        tensors = safetensors.numpy.load(path.read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; a run writes it with its first checkpoint") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: is not an intact safetensors file ({error}); retrain, or restore the file") from None
+    tensors = read(path)
     expected = {name: tuple(tensor.shape) for name, tensor in like.items()}
     found = {name: tensor.shape for name, tensor in tensors.items()}
     if expected != found:

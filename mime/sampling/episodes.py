@@ -91,10 +91,15 @@ def named_stages(stages: Sequence[Any]) -> dict[str, Any]:
 class Sampler(Protocol):
     """Collects episodes of many tasks at once, each with a policy of its own."""
 
-    compiled: bool
-    """Whether the call can be traced by JAX, and so be part of a larger compiled program."""
-    environment: Any
-    """Where the episodes take place."""
+    @property
+    def compiled(self) -> bool:
+        """Whether the call can be traced by JAX, and so be part of a larger compiled program."""
+        ...
+
+    @property
+    def environment(self) -> Any:
+        """Where the episodes take place."""
+        ...
 
     def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
