@@ -27,8 +27,17 @@ TOY = "tests.sampling.toy:Toy"
 KEYS = {"env_name": TOY, "env_kwargs": {"max_episode_steps": 6}, "num_batches": 4, "pre_epochs": 0}
 
 
-def run(path, *, num_workers=1, timeout=60.0, during=None, toy=None, **keys):
-    """Train on the toy in this process; returns the rows of the CSV file."""
+ML10 = {
+    "env_name": "Metaworld-ML10",
+    "env_kwargs": {"max_episode_steps": 20},
+    "meta_batch_size": 4,
+    "use_vime": True,
+    "adapt_eta": True,
+}
+
+
+def run(path, *, num_workers=1, ray_address=None, timeout=60.0, during=None, toy=None, **keys):
+    """Train, by default on the toy, in this process; returns the rows of the CSV file."""
     keys = KEYS | keys
     keys["env_kwargs"] = keys["env_kwargs"] | (toy or {})
     folder = RunFolder(path)
@@ -38,7 +47,7 @@ def run(path, *, num_workers=1, timeout=60.0, during=None, toy=None, **keys):
     if during:
         threading.Thread(target=during, daemon=True).start()
     try:
-        train(experiment, folder, seed=0, resume=False, resources=Resources(num_workers, None, timeout))
+        train(experiment, folder, seed=0, resume=False, resources=Resources(num_workers, ray_address, timeout))
     finally:
         folder.unlock()
     return rows(path)
@@ -64,20 +73,45 @@ def test_the_number_of_workers_makes_no_difference(undisturbed, tmp_path, num_wo
 
 def test_killing_workers_makes_no_difference(undisturbed, tmp_path):
     killed = []
-
-    def kill_some():
-        while len(killed) < 3:
-            for child in psutil.Process().children():
-                # One that was killed a moment ago has no command line any more.
-                with contextlib.suppress(psutil.Error):
-                    if "mime.sampling.worker" in child.cmdline() and child.pid not in killed:
-                        child.send_signal(signal.SIGKILL)
-                        killed.append(child.pid)
-            time.sleep(1)
-
-    run(tmp_path / "run", num_workers=2, during=kill_some)
+    run(tmp_path / "run", num_workers=2, during=lambda: kill_some(killed, "mime.sampling.worker"))
     assert killed
     assert (tmp_path / "run" / "train_result.csv").read_bytes() == undisturbed
+
+
+def kill_some(killed, name):
+    """Kill three workers, a second apart; their process ids are added to the list."""
+    while len(killed) < 3:
+        for child in psutil.Process().children(recursive=True):
+            # One that was killed a moment ago has no command line any more.
+            with contextlib.suppress(psutil.Error):
+                if name in " ".join(child.cmdline()) and child.pid not in killed:
+                    child.send_signal(signal.SIGKILL)
+                    killed.append(child.pid)
+        time.sleep(1)
+
+
+@pytest.fixture(scope="module")
+def ml10(tmp_path_factory):
+    """What one worker gives on Meta-World."""
+    pytest.importorskip("metaworld")
+    path = tmp_path_factory.mktemp("runs") / "ml10"
+    run(path, **ML10)
+    return (path / "train_result.csv").read_bytes()
+
+
+@pytest.mark.torture
+@pytest.mark.filterwarnings("ignore")  # Ray's.
+@pytest.mark.parametrize("kill", [False, True])
+@pytest.mark.parametrize(("num_workers", "ray_address"), [(2, None), (3, None), (2, "local")])
+def test_whoever_lives_the_episodes_of_meta_world(ml10, tmp_path, num_workers, ray_address, kill):
+    if ray_address:
+        pytest.importorskip("ray")
+    killed = []
+    name = "ray::RolloutActor" if ray_address else "mime.sampling.worker"
+    during = (lambda: kill_some(killed, name)) if kill else None
+    run(tmp_path / "run", num_workers=num_workers, ray_address=ray_address, during=during, **ML10)
+    assert bool(killed) == kill
+    assert (tmp_path / "run" / "train_result.csv").read_bytes() == ml10
 
 
 def test_rewards_that_are_not_finite_are_named_and_not_learned_from(tmp_path):

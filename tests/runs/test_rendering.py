@@ -1,5 +1,7 @@
 """Films of trained runs."""
 
+from itertools import pairwise
+
 import jax
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def test_an_animation_of_drawn_trajectories(tmp_path, monkeypatch):
         for number in range(6):
             film.seek(number)
             frames.append(np.asarray(film.convert("RGB")))
-    assert all(np.any(one != other) for one, other in zip(frames, frames[1:]))
+    assert all(np.any(one != other) for one, other in pairwise(frames))
     with pytest.raises(UserError, match="have no names"):
         render(folder, task="north", num_steps=1, seed=1)
 
@@ -51,13 +53,13 @@ def test_a_film_shows_the_task_before_and_after(tmp_path, monkeypatch):
     folder = hosted_run(tmp_path / "run", env_name=TOY, env_kwargs={"max_episode_steps": 6})
     written = {}
     monkeypatch.setattr(rendering, "_write_mp4", lambda path, frames: written.update({path: frames}))
-    path = render(folder, task="0.47", num_steps=2, seed=1, resources=Resources(1))
+    path = render(folder, task=" 0.47", num_steps=2, seed=1, resources=Resources(1))
     assert path.name == "render-goal-0-4736842105263158.mp4"
     frames = np.array(written[path])
     assert frames.shape == (12, 4, 5, 3)
     assert (frames[:, 0, 0, 1] == 147).all(), "green shows the goal: 100 times 0.47 more than 100"
     assert np.any(frames[:6] != frames[6:])
-    with pytest.raises(UserError, match="no held-out task is called teapot; there are {'goal': -1.0}, "):
+    with pytest.raises(UserError, match="no held-out task is called teapot; there are"):
         render(folder, task="teapot", num_steps=1, seed=1, resources=Resources(1))
 
 
@@ -65,7 +67,7 @@ def test_a_machine_that_cannot_render_is_told_what_to_install():
     environment = hosting.make("tests.sampling.toy:Modules", {"max_episode_steps": 6})
     spaces = environment.observation_space, environment.action_space
     policies = share(make_policy(*spaces, hidden_sizes=(4,), nonlinearity="tanh", key=KEY), 1)
-    with pytest.raises(UserError, match="cannot render here: .*EGL"):
+    with pytest.raises(UserError, match=r"cannot render here: .*EGL"):
         filmed(environment, policies, {"goal": 0.0}, KEY)
 
 

@@ -1,6 +1,6 @@
 """Steps per CPU-second of Meta-World as MIME runs it, against stock Meta-World, over ML10's training classes.
 
-python benchmarks/metaworld.py [--rounds 3] [--output benchmarks/results/metaworld.csv]
+python benchmarks/metaworld_steps.py [--rounds 3] [--output benchmarks/results/metaworld-steps.csv]
 
 In every round and class, the same episode (150 actions that wander smoothly, as a policy's do) is lived four times, one
 after the other, so that whatever else the machine does slows all of them:
@@ -19,6 +19,7 @@ import csv
 import pickle
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import mujoco
@@ -32,7 +33,7 @@ from mime.envs.metaworld import Errand
 from mime.sampling.numpy_policy import NumpyPolicy
 from mime.sampling.rollouts import Request, rollout
 
-STEPS = 150
+STEPS, TRAJECTORIES = 150, 10
 MODES = ("physics", "ours", "stock", "rollout", "loop")
 
 
@@ -43,7 +44,7 @@ class Playback:
         generator, sizes = np.random.default_rng(0), (39, 64, 64, 4)
         layers = [
             (generator.normal(size=(size_out, size_in)).astype(np.float32) / 8, np.zeros(size_out, np.float32))
-            for size_in, size_out in zip(sizes, sizes[1:])
+            for size_in, size_out in pairwise(sizes)
         ]
         self.network, self.actions = NumpyPolicy(tuple(layers), np.zeros(4, np.float32), "tanh"), actions
 
@@ -69,7 +70,7 @@ class Bench:
     def episodes(self, actions: np.ndarray) -> dict[str, Callable[[], None]]:
         """What to time, after whatever must come before it."""
         ours, stock, policy = self.environment.enter(self.errand).unwrapped, self.stock, Playback(actions)
-        clipped = np.clip(actions, -1, 1)
+        clipped, request = np.clip(actions, -1, 1), Request(self.errand, policy, (0,), TRAJECTORIES)
 
         def simulate() -> None:
             for action in clipped:
@@ -91,7 +92,7 @@ class Bench:
             "physics": _after(stock.reset, simulate),
             "ours": _after(ours.reset, steps(ours)),
             "stock": _after(stock.reset, steps(stock)),
-            "rollout": lambda: _seconds(lambda: rollout(self.environment, Request(self.errand, policy, (0,), 10))) / 10,
+            "rollout": lambda: _seconds(lambda: rollout(self.environment, request)) / TRAJECTORIES,
             "loop": lambda: _seconds(loop),
         }
 
@@ -120,7 +121,7 @@ def main() -> None:
     """Measure, print, and write every measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/metaworld.csv"))
+    parser.add_argument("--output", type=Path, default=Path("benchmarks/results/metaworld-steps.csv"))
     options = parser.parse_args()
     environment = hosting.make("Metaworld-ML10", {"max_episode_steps": STEPS})
     kinds = list(ML10_V3["train"])
@@ -133,21 +134,21 @@ def main() -> None:
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with open(options.output, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("class", "round", "mode", "steps", "cpu_seconds"), *rows])
-    print(
-        f"{'steps per CPU-second':26}"
-        + "".join(f"{mode:>10}" for mode in MODES)
-        + f"{'ours/stock':>12}{'rollout/loop':>14}"
-    )
-    for name, members in [*((kind, {kind}) for kind in kinds), ("all", set(kinds))]:
-        rate = {
-            mode: STEPS
-            * options.rounds
-            * len(members)
-            / sum(row[4] for row in rows if row[0] in members and row[2] == mode)
-            for mode in MODES
-        }
-        ratios = f"{rate['ours'] / rate['stock']:12.2f}{rate['rollout'] / rate['loop']:14.2f}"
-        print(f"{name:26}" + "".join(f"{rate[mode]:10.0f}" for mode in MODES) + ratios)
+    print(f"{'steps per CPU-second':26}{''.join(map('{:>10}'.format, MODES))}  ours/stock  rollout/loop")
+    for kind in kinds:
+        print_row(kind, [row for row in rows if row[0] == kind])
+    print_row("all classes", rows)
+
+
+def print_row(name: str, rows: list[tuple]) -> None:
+    """Mean rates over some measurements."""
+    rate = {mode: _rate([row for row in rows if row[2] == mode]) for mode in MODES}
+    rates = "".join(f"{rate[mode]:10.0f}" for mode in MODES)
+    print(f"{name:26}{rates}{rate['ours'] / rate['stock']:12.2f}{rate['rollout'] / rate['loop']:14.2f}")
+
+
+def _rate(rows: list[tuple]) -> float:
+    return sum(row[3] for row in rows) / sum(row[4] for row in rows)
 
 
 if __name__ == "__main__":
