@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do if $$p -
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: demo test check torture study clean
+.PHONY: demo test check docs torture study clean
 
 demo: .venv/ready  ## Train MIME on the dog-feeding robot, test it, show what it learned
 	$(BIN)/python train.py --config configs/msc_project/dog-feeding-robot-navigation.yaml --use-vime --adapt-eta \
@@ -15,6 +15,15 @@ test: .venv/ready  ## Lint and test
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 -m "not torture and not learning"
 
+check: .venv/ready  ## Lint, check types, and test with the lines covered
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/ty check
+	$(BIN)/python -m pytest -n 2 -m "not torture and not learning" --cov=mime --cov-report=term-missing:skip-covered
+
+docs: .venv/docs-ready  ## Build the documentation site in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 torture: .venv/ready  ## Long robustness runs: dozens of kills
 	$(BIN)/python -m pytest -m torture -s
 
@@ -25,6 +34,10 @@ study: .venv/ready  ## Full learning runs with stated results
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+.venv/docs-ready: .venv/ready docs/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	touch $@
 
 clean:  ## Remove the virtual environment and the demo's run

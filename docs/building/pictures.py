@@ -1,0 +1,79 @@
+"""Draws the site's pictures anew: `python docs/building/pictures.py`. They are committed; building the site needs none."""
+
+import csv
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+import mime  # noqa: F401 (registers the environments)
+from mime.figures.trajectories import COLOURS, FAINT, INK
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "docs" / "pictures"
+# Environment, its arguments, and a rule for the action of each step.
+SCENES = {
+    "navigation-sparse": ("2DNavigationSparse-v0", {"goal": (4.0, 5.0)}, lambda step: [0.08, 0.09]),
+    "navigation-dense": ("2DNavigation-v0", {"goal": (0.4, -0.2)}, lambda step: [0.04, -0.02 + 0.03 * (-1) ** step]),
+    "dog-house-empty": ("DogNavigation2D-v0", {"dog": (5.3, 4.0)}, lambda step: [0.06 * np.cos(step / 9), 0.09]),
+    "pendulum": ("MetaPendulum-v0", {"mass": 0.5, "length": 0.5}, lambda step: [2 * np.sign(np.sin(0.55 * step))]),
+}
+# Runs whose curves are drawn together: title, column, and the files of each method.
+CURVES = {
+    "maml-pendulum": ("MAML, pendulum", "Returns", {"MAML": "published/pendulum/maml/*/train_result.csv"}),
+    "wide-ring": (
+        "wide ring",
+        "Returns",
+        {
+            name: f"published/2d-navigation-wide-ring-sparse/{name.lower()}/*/train_result.csv"
+            for name in ("MAML", "MIME")
+        },
+    ),
+    "pearl-pendulum": ("PEARL, pendulum, --scale small", "Returns", {"PEARL": "pearl/pendulum-?-train.csv"}),
+}
+
+
+def draw_scene(name: str) -> None:
+    """An episode under a fixed rule."""
+    env_name, arguments, rule = SCENES[name]
+    env = gymnasium.make(f"mime/{env_name}", render_mode="rgb_array", **arguments)
+    env.reset(seed=0)
+    for step in range(50):
+        *_, terminated, truncated, _ = env.step(np.array(rule(step), np.float32))
+        if terminated or truncated:
+            break
+    Image.fromarray(env.render()).quantize(64).save(PICTURES / f"{name}.png")
+
+
+def draw_curves(name: str) -> None:
+    """Returns before and after adaptation, a line for each run."""
+    title, column, methods = CURVES[name]
+    figure = Figure(figsize=(6, 3.5), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for (method, pattern), colour in zip(methods.items(), COLOURS):
+        for number, path in enumerate(sorted((ROOT / "results").glob(pattern))):
+            with open(path, newline="") as file:
+                rows = list(csv.DictReader(file))
+            steps = [float(row["TotalEnvSteps"]) for row in rows]
+            for stage, style in (("Train-0", ":"), ("Valid", "-")):
+                values = [float(row[f"{stage}/{column}"]) for row in rows]
+                label = f"{method}, {'before' if style == ':' else 'after'} adaptation" if number == 0 else None
+                axes.plot(steps, values, style, color=colour, linewidth=1, alpha=0.8, label=label)
+    axes.set_title(title, fontsize=11, color=INK)
+    axes.set_xlabel("environment steps", color=INK)
+    axes.set_ylabel("return on training tasks", color=INK)
+    axes.spines[:].set_color(FAINT)
+    axes.tick_params(colors=INK)
+    axes.legend(frameon=False, fontsize=8)
+    figure.savefig(PICTURES / f"curves-{name}.png")
+
+
+if __name__ == "__main__":
+    for scene in SCENES:
+        draw_scene(scene)
+    for curves in CURVES:
+        draw_curves(curves)
