@@ -61,7 +61,7 @@ class TrainPearl(Train):
 
 def run(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
-    command = _parse_train(arguments)
+    command = parse(arguments)
     prepare_jax()
     from mime.runs.folder import RunFolder
     from mime.runs.training import Outcome, train
@@ -101,8 +101,12 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parse_train(arguments: Sequence[str]) -> Train:
-    """The command, whose options default to the configuration file or, on resuming, to the run's own configuration."""
+def parse(arguments: Sequence[str]) -> Train:
+    """The command, whose options default to the configuration file or, on resuming, to the run's own configuration.
+
+    Raises:
+        UserError: If it cannot be carried out as given.
+    """
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config", type=Path)
     early.add_argument("--output-folder", "--output_folder", type=Path)
