@@ -14,13 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from mime.figures.trajectories import COLOURS, FAINT, INK
+from mime.figures.trajectories import FAINT, INK
 from mime.studies.comparison import Curve
 from mime.studies.methods import METHODS, in_order, label
 from mime.studies.statistics import Estimate
 
-LINES = ("-", "--", "-.", ":", (0, (6, 1.5)), (0, (3, 1.2, 1, 1.2, 1, 1.2)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+# A place for each method, in the order of `METHODS`, and some for others; MIME has the strongest line.
+PALETTE = ("#CC6677", "#999933", "#117733", "#332288", "#AA4499", "#44AA99", "#882255", "#88CCEE")
+LINES = ("--", "-.", (0, (7, 1.5)), "-", ":", (0, (3, 1.2, 1, 1.2, 1, 1.2)), "--", "-.")
+MARKERS = ("s", "^", "D", "o", "v", "P", "X", "*")
 MOST_COLUMNS = 3
 PANEL = 2.4, 1.9
 NAMES_WIDTH = 1.3
@@ -38,18 +40,18 @@ def style(method: str, methods: list[str]) -> Style:
     """A method's own style; methods that are not ours take those that are left, in their order."""
     names = [*METHODS, *(name for name in methods if name not in METHODS)]
     place = names.index(method)
-    return Style(*(choices[place % len(choices)] for choices in (COLOURS, LINES, MARKERS)))
+    return Style(*(choices[place % len(choices)] for choices in (PALETTE, LINES, MARKERS)))
 
 
 def curves(
-    panels: Mapping[str, Mapping[str, Curve]], x_label: str, y_label: str, *, share: tuple[float, float] | None = None
+    panels: Mapping[str, Mapping[str, Curve]], x_label: str, y_label: str, *, limits: tuple[float, float] | None = None
 ) -> Figure:
     """A panel for each experiment, with a curve for each method; shaded is the interval, where there is one.
 
     Args:
         panels: Curves by experiment and method.
         x_label, y_label: Of the axes.
-        share: Limits of the vertical axis; by default each panel has its own.
+        limits: Of the vertical axis; by default each panel has its own.
     """
     figure, axes = _panels(panels, methods := _methods(panels))
     for axis, panel in zip(axes, panels.values()):
@@ -60,8 +62,8 @@ def curves(
         if largest >= 1000:
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
         axis.set_xlim(min(curve.x[0] for curve in panel.values()), None)
-        if share is not None:
-            axis.set_ylim(*share)
+        if limits is not None:
+            axis.set_ylim(*limits)
     figure.supxlabel(x_label, fontsize=9, color=INK)
     figure.supylabel(y_label, fontsize=9, color=INK)
     return figure
@@ -186,7 +188,7 @@ def _draw_curve(axis: Axes, curve: Curve, chosen: Style) -> None:
         # Markers of different methods begin at different places, so that equal curves can be told apart.
         markevery=(MARKERS.index(chosen.marker) * every // len(MARKERS), every),
     )
-    axis.fill_between(curve.x, curve.estimate.low, curve.estimate.high, color=chosen.colour, alpha=0.15, linewidth=0)
+    axis.fill_between(curve.x, curve.estimate.low, curve.estimate.high, color=chosen.colour, alpha=0.12, linewidth=0)
 
 
 def _draw_estimate(axis: Axes, value: Estimate, row: float, chosen: Style, *, filled: bool) -> None:
