@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mime.commands.terminal import console, tell_where
 from mime.errors import UserError
+from mime.studies.tables import Cells
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,7 @@ def run(arguments: Sequence[str]) -> int:
     comparison = Comparison(*read_all(command.folders))
     for remark in comparison.remarks:
         console.print(f"[yellow]{escape(remark)}", soft_wrap=True)
-    for cells in tables.all_cells(comparison):
-        table = Table(title=escape(cells.title), title_justify="left")
-        for place, heading in enumerate(cells.header):
-            table.add_column(heading, justify="right" if place else "left")
-        for row in cells.rows:
-            table.add_row(*map(escape, row))
-        console.print(table)
+    _show([*tables.general_cells(comparison), *map(tables.headlines, tables.experiment_cells(comparison))])
     console.print(tables.NOTE, style="dim")
     folder = command.output_folder
     try:
@@ -56,3 +51,14 @@ def run(arguments: Sequence[str]) -> int:
         raise UserError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
     tell_where(report=written, tables=folder / "tables.md", figures=folder)
     return 0
+
+
+def _show(tables: Sequence[Cells]) -> None:
+    for cells in tables:
+        table = Table(*cells.header[:1])
+        for heading in cells.header[1:]:
+            table.add_column(heading, justify="right")
+        for row in cells.rows:
+            table.add_row(*map(escape, row))
+        console.print(f"\n[bold]{escape(cells.title)}")
+        console.print(table)

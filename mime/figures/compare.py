@@ -61,7 +61,7 @@ def curves(
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         if largest >= 1000:
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axis.set_xlim(min(curve.x[0] for curve in panel.values()), None)
+        axis.set_xlim(0, None)
         if limits is not None:
             axis.set_ylim(*limits)
     figure.supxlabel(x_label, fontsize=9, color=INK)
@@ -146,7 +146,7 @@ def _panels(
     figure = _figure(columns * PANEL[0] + names * NAMES_WIDTH, rows * height + 0.8)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=names).ravel()
     for axis, title in zip(grid, panels):
-        axis.set_title(textwrap.fill(title, 30), fontsize=9, color=INK)
+        axis.set_title(textwrap.fill(title, 28), fontsize=9, color=INK)
         _dress(axis)
     for axis in grid[len(panels) :]:
         axis.remove()
@@ -185,6 +185,7 @@ def _draw_curve(axis: Axes, curve: Curve, chosen: Style) -> None:
         linewidth=1.3,
         marker=chosen.marker,
         markersize=3.5,
+        clip_on=False,
         # Markers of different methods begin at different places, so that equal curves can be told apart.
         markevery=(MARKERS.index(chosen.marker) * every // len(MARKERS), every),
     )

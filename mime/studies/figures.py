@@ -7,12 +7,12 @@ from matplotlib.figure import Figure
 
 from mime.figures import compare
 from mime.studies.comparison import BEFORE, Comparison, adaptation_curve, held_out, learning_curve
+from mime.studies.methods import PEARL
 from mime.studies.records import Record
 from mime.studies.statistics import Estimate, estimate
 
 SHARE = -0.03, 1.03
 STEPS = "environment steps"
-ADAPTATION = "steps of adaptation (PEARL: trajectories of context)"
 
 
 class Entry(NamedTuple):
@@ -83,12 +83,13 @@ def _adaptation(comparison: Comparison) -> list[Entry]:
         ("adaptation-return", "Adaptation: return", "Returns", "held-out return", None),
         ("adaptation-success", "Adaptation: success", "Success", "held-out success", SHARE),
     ]
+    steps = "inner steps (PEARL: trajectories of context)" if PEARL in comparison.methods else "inner steps"
     entries = []
     for name, title, metric, axis, limits in kinds:
         panels = comparison.panels(lambda records, metric=metric: adaptation_curve(records, metric))
         if panels:
             caption = f"The trained policy's {axis} before adaptation (0), and after each step of it."
-            entries.append(Entry(name, title, caption, compare.curves(panels, ADAPTATION, axis, limits=limits)))
+            entries.append(Entry(name, title, caption, compare.curves(panels, steps, axis, limits=limits)))
     return entries
 
 
@@ -98,7 +99,7 @@ def _exploration(comparison: Comparison) -> list[Entry]:
         return []
     caption = (
         "Share of the cells within reach that all trajectories of a held-out task visit together, before and after"
-        " adaptation. It grows with the number of trajectories, of which PEARL has fewer."
+        " adaptation. It grows with the number of trajectories, which PEARL's configuration sets by itself."
     )
     figure = compare.before_and_after(panels, "share of cells visited")
     return [Entry("coverage", "Exploration coverage", caption, figure)]

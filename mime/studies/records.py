@@ -3,7 +3,7 @@
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from mime.studies.methods import folder_name
 
 Table = dict[str, Float[np.ndarray, "rows"]]
 TRAIN, TEST, CONFIG = "train_result.csv", "test_result.csv", "config.json"
+MOST_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,19 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
     if not used:
         places = ", ".join(map(str, folders))
         raise UserError(f"{places}: no run there has a row in {TRAIN}; make some with mime study or train.py")
-    return used, remarks + [f"{record.path}: {remark}" for record in unique.values() for remark in record.remarks]
+    return used, remarks + _grouped(unique.values())
+
+
+def _grouped(records: Iterable[Record]) -> list[str]:
+    """Each remark once, with the runs that it is about; of many runs, the first ones."""
+    places: dict[str, list[str]] = {}
+    for record in records:
+        for remark in record.remarks:
+            places.setdefault(remark, []).append(str(record.path))
+    more = {
+        remark: f" and {len(paths) - MOST_NAMED} more" for remark, paths in places.items() if len(paths) > MOST_NAMED
+    }
+    return [f"{', '.join(paths[:MOST_NAMED])}{more.get(remark, '')}: {remark}" for remark, paths in places.items()]
 
 
 def read(path: Path) -> Record:

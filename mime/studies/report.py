@@ -72,8 +72,7 @@ def _summary(comparison: Comparison) -> str:
         f" {', '.join(map(escape, comparison.experiments))}; seeds {', '.join(map(str, seeds))}.</p>"
         f"<p class=note>{tables.NOTE}</p>"
     )
-    general = [tables.overall_cells(comparison), tables.improvement_cells(comparison)]
-    text += "".join(_table(cells) for cells in general if cells is not None)
+    text += "".join(map(_table, tables.general_cells(comparison)))
     if comparison.remarks:
         text += f"<h3>Remarks</h3>{_list(comparison.remarks)}"
     return text

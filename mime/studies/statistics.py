@@ -14,7 +14,7 @@ Scores = Float[np.ndarray, "seeds *points"]
 
 
 class Estimate(NamedTuple):
-    """A statistic and its interval; the interval is NaN where no experiment has two seeds."""
+    """A statistic and its interval, which is NaN if an experiment has one seed alone: nobody knows its spread then."""
 
     value: Float[np.ndarray, "*points"]
     low: Float[np.ndarray, "*points"]
@@ -36,7 +36,7 @@ def estimate(scores: Sequence[Scores]) -> Estimate:
         scores: For each experiment, those of its seeds. Seeds are resampled within each experiment.
 
     Returns:
-        Percentiles of the bootstrap's means; an experiment with one seed adds nothing to their spread.
+        The mean, and percentiles of the bootstrap's means.
     """
     return _with_interval(scores, interquartile_mean)
 
@@ -63,19 +63,12 @@ def _share_of_wins(x: Scores, y: Scores, axis: int) -> Float[np.ndarray, "..."]:
 
 def _with_interval(scores: Sequence[Scores], statistic: Callable[..., np.ndarray]) -> Estimate:
     value = np.asarray(statistic(*scores))
-    single = [len(sample) < 2 for sample in scores]
-    if all(single):
+    if min(len(sample) for sample in scores) < 2:
         nothing = np.full_like(value, np.nan)
         return Estimate(value, nothing, nothing)
-
-    def resampled(*samples: Scores, axis: int) -> np.ndarray:
-        once = [sample.take([0], axis) if alone else sample for sample, alone in zip(samples, single)]
-        return statistic(*once, axis=axis)
-
     result = stats.bootstrap(
-        # SciPy refuses samples of one observation.
-        [np.repeat(sample, 2, axis=0) if alone else sample for sample, alone in zip(scores, single)],
-        resampled,
+        scores,
+        statistic,
         n_resamples=RESAMPLES,
         vectorized=True,
         axis=0,

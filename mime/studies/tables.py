@@ -62,7 +62,9 @@ def overall_cells(comparison: Comparison) -> Cells | None:
     if not experiments:
         return None
     rows = [[label(method), text(value)] for method, value in comparison.overall().items()]
-    return Cells(f"Held-out success over {len(experiments)} experiments", ["Method", "Success after"], rows)
+    return Cells(
+        f"Held-out success, experiments of all methods ({len(experiments)})", ["Method", "Success after"], rows
+    )
 
 
 def improvement_cells(comparison: Comparison) -> Cells | None:
@@ -72,16 +74,25 @@ def improvement_cells(comparison: Comparison) -> Cells | None:
     return Cells("Probability of improvement", ["Pair", "Probability"], rows) if rows else None
 
 
-def all_cells(comparison: Comparison) -> list[Cells]:
-    """All tables, the most general ones first."""
-    general = [overall_cells(comparison), improvement_cells(comparison)]
-    return [cells for cells in general if cells is not None] + experiment_cells(comparison)
+def general_cells(comparison: Comparison) -> list[Cells]:
+    """The tables over all experiments that there are."""
+    return [cells for cells in (overall_cells(comparison), improvement_cells(comparison)) if cells is not None]
+
+
+def headlines(cells: Cells) -> Cells:
+    """Those columns that fit on a terminal: scores after adaptation or, before any test, of the training."""
+    wanted = ["Method", "Seeds", "Return after", "Success after"]
+    if "Return after" not in cells.header:
+        wanted.append("Training return")
+    places = [place for place, name in enumerate(cells.header) if name in wanted]
+    header, *rows = [[row[place] for place in places] for row in (cells.header, *cells.rows)]
+    return Cells(cells.title, header, rows)
 
 
 def markdown(comparison: Comparison) -> str:
     """All tables and the remarks as Markdown."""
     parts = [NOTE]
-    for cells in all_cells(comparison):
+    for cells in [*general_cells(comparison), *experiment_cells(comparison)]:
         rule = ["---", *("---:" for _ in cells.header[1:])]
         lines = ["| " + " | ".join(row) + " |" for row in (cells.header, rule, *cells.rows)]
         parts.append(f"### {cells.title}\n\n" + "\n".join(lines))

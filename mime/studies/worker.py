@@ -23,10 +23,20 @@ def main() -> int:
     """Make the run that the command line describes; returns the exit status."""
     job = json.loads(sys.argv[1])
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
-    return guarded(lambda arguments: _make(Path(job["folder"]), job["train"], job["test"]), [])
+    return guarded(lambda arguments: make(Path(job["folder"]), job["train"], job["test"]), [])
 
 
-def _make(folder: Path, train: list[str], test: list[str]) -> int:
+def make(folder: Path, train: list[str], test: list[str]) -> int:
+    """Train or go on training, and test.
+
+    Args:
+        folder: The run folder.
+        train: Arguments of `mime train`.
+        test: Arguments of `mime test`.
+
+    Returns:
+        The exit status of the last command.
+    """
     _wait_for_predecessor(folder)
     resume = ["--resume"] if (folder / "config.json").exists() else []
     for name, command, arguments in (("train", training.run, train + resume), ("test", testing.run, test)):
