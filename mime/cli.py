@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from mime.commands import envs, export, render
+from mime.commands import compare, envs, export, render, study
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
@@ -12,6 +12,8 @@ from mime.commands.terminal import console, guarded, tell
 COMMANDS = {
     "train": (training.Train, training.run),
     "test": (testing.Test, testing.run),
+    "study": (study.Study, study.run),
+    "compare": (compare.Compare, compare.run),
     "render": (render.Render, render.run),
     "export": (export.Export, export.run),
     "envs": (envs.Envs, envs.run),

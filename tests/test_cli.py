@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from mime.commands.train import parse_seeds
 from mime.errors import UserError
+from mime.seeds import parse_seeds
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_mistakes_in_training_are_told_in_a_message(refused, small_yaml, tmp_pat
     assert "--seed: -1 should be 0 or more" in refused("train.py", "--config", small_yaml, *out, "--seed", "-1")
     assert "add use-vime" in refused("train.py", "--config", small_yaml, *out, "--adapt-eta")
     assert "give one of them" in refused("train.py", "--config", small_yaml, *out, "--overwrite", "--resume")
-    assert "should be like 0-4" in refused("train.py", "--config", small_yaml, *out, "--seeds", "0-")
+    assert "should be numbers and ranges like 0-4" in refused("train.py", "--config", small_yaml, *out, "--seeds", "0-")
     assert not (tmp_path / "run").exists()
 
 
@@ -125,7 +125,7 @@ def test_seeds_are_ranges_and_numbers(text, seeds):
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "-1", "3-", "1,1", "4-2", "0-2,1"])
+@pytest.mark.parametrize("text", ["", "a", "-1", "3-", "4-2"])
 def test_other_words_are_no_seeds(text):
     with pytest.raises(UserError, match="--seeds"):
         parse_seeds(text)

@@ -15,6 +15,7 @@ from mime.config import Experiment
 from mime.errors import UserError
 from mime.keys import Configuration
 from mime.pearl.config import PearlExperiment
+from mime.seeds import parse_seeds
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class TrainPearl(_Train):
 def run(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
     prepare_jax()
-    command = _parse_train(arguments)
+    command = parse(arguments)
     console.quiet = command.quiet
     from mime.runs.folder import RunFolder
     from mime.runs.training import train_seeds
@@ -120,25 +121,12 @@ def _run_folders(command: Train | TrainPearl) -> dict[int, Path]:
     return {seed: command.output_folder / f"seed-{seed}" for seed in parse_seeds(command.seeds)}
 
 
-def parse_seeds(text: str) -> list[int]:
-    """Seeds from words like `0-4` or `0,3,7-9`.
+def parse(arguments: Sequence[str]) -> Train | TrainPearl:
+    """The command, whose options default to the configuration file or, on resuming, to the run's own configuration.
 
     Raises:
-        UserError: If the text is anything else, or names a seed twice.
+        UserError: If it cannot be carried out as given.
     """
-    seeds: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (last and not last.isdecimal()) or part.endswith("-"):
-            raise UserError(f"--seeds: {text!r} should be like 0-4 or 0,3,7-9")
-        seeds += range(int(first), int(last or first) + 1)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise UserError(f"--seeds: {text!r} should name seeds, each once")
-    return seeds
-
-
-def _parse_train(arguments: Sequence[str]) -> Train | TrainPearl:
-    """The command, whose options default to the configuration file or, on resuming, to the run's own configuration."""
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config", type=Path)
     early.add_argument("--output-folder", "--output_folder", type=Path)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mime.envs.grid import Grid, disc
+from mime.envs.grid import disc
 from mime.envs.task_environment import TaskEnvironment, numbers
 
 Vector = Float[Array, "2"]
@@ -110,12 +110,11 @@ class DenseNavigation(Navigation):
     """Navigation with reward minus distance to goals drawn uniformly from [-0.5, 0.5]².
 
     The episode ends, successfully, within 0.01 of the goal in both coordinates (the point robot of MAML,
-    arXiv 1703.03400, section 5.3). Exploration is measured in the square's cells of width 0.1.
+    arXiv 1703.03400, section 5.3).
     """
 
     tolerance = 0.01
     test_radius = 0.4
-    grid = Grid((-0.5, -0.5), 0.1, np.ones((10, 10), bool))
 
     def get_default_params(self, *, goal: Any = (0.3, 0.3)) -> Vector:
         """The goal; by default to the north-east."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mime.envs.dog_house import DogHouse
-from mime.envs.navigation import DenseNavigation, RingNavigation
+from mime.envs.navigation import RingNavigation
 from mime.sampling.episodes import Episodes, outcomes
 
 
@@ -52,14 +52,6 @@ def test_rings_are_counted_in_cells_around_the_start(low, high, horizon):
     np.testing.assert_allclose(coverage(grid, positions, lengths), expected, rtol=1e-6)
     assert 0.05 < np.mean(expected) < 0.9
     assert np.abs(positions).max() > high + 2
-
-
-def test_the_square_is_counted_in_cells_of_a_tenth():
-    positions = np.random.default_rng(1).uniform(-0.6, 0.6, size=(2, 3, 31, 2))
-    lengths = np.full((2, 3), 30)
-    cells = set(product(range(-5, 5), repeat=2))
-    expected = brute_force(positions, lengths, lambda x, y: (math.floor(10 * x), math.floor(10 * y)), cells)
-    np.testing.assert_allclose(coverage(DenseNavigation.grid, positions, lengths), expected, rtol=1e-6)
 
 
 def test_the_house_is_counted_in_blocks_that_can_be_reached():

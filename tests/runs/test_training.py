@@ -36,11 +36,10 @@ def test_the_run_folder_holds_what_was_promised(tmp_path):
     assert {"train_result.csv", "train_trajectories", "figures"} <= names
     table = rows(tmp_path)
     assert [int(row["Iteration"]) for row in table] == list(range(1, ITERATIONS + 1))
-    assert list(table[0])[:6] == [
+    assert list(table[0])[:5] == [
         "TotalEnvSteps",
         "Iteration",
         "Train-0/CombinedReturns",
-        "Train-0/Coverage",
         "Train-0/IntrinsicReturns",
         "Train-0/Returns",
     ]

@@ -1,0 +1,23 @@
+"""Seeds on the command line."""
+
+import re
+
+from mime.errors import UserError
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Seeds from a list of numbers and ranges, as `0-4` or `0,3,7-9`.
+
+    Raises:
+        UserError: If it is none.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        if match is None:
+            raise UserError(f"--seeds: {text!r} should be numbers and ranges like 0-4 or 0,3,7-9")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise UserError(f"--seeds: {part.strip()} ends before it begins")
+        seeds += range(first, last + 1)
+    return list(dict.fromkeys(seeds))

@@ -1,0 +1,43 @@
+"""The methods a study can compare: the name of their folder, what people call them, and the flags that choose them."""
+
+from typing import NamedTuple
+
+
+class Method(NamedTuple):
+    """A method.
+
+    Attributes:
+        label: What people call it.
+        flags: Of `mime train`.
+    """
+
+    label: str
+    flags: tuple[str, ...] = ()
+
+
+PEARL = "pearl"
+METHODS = {
+    "maml": Method("MAML"),
+    "noise": Method("MAML+noise", ("--add-noise",)),
+    "expl": Method("MAML+expl", ("--use-vime",)),
+    "mime": Method("MIME", ("--use-vime", "--adapt-eta")),
+    "e-maml": Method("E-MAML", ("--e-maml",)),
+    PEARL: Method("PEARL"),
+}
+
+
+def label(name: str) -> str:
+    """What people call the method of that folder name; the name itself if it is not one of ours."""
+    return METHODS[name].label if name in METHODS else name
+
+
+def folder_name(label: str) -> str:
+    """The folder name of what `config.json` calls a method."""
+    names = {method.label: name for name, method in METHODS.items()}
+    return names.get(label, label.lower())
+
+
+def in_order(names: set[str]) -> list[str]:
+    """Names of methods in the order of the table above, others behind them by alphabet."""
+    known = list(METHODS)
+    return sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name))

@@ -1,0 +1,168 @@
+"""Which runs make up a study, and how far each of them is."""
+
+import csv
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from mime.config import ALGORITHM
+from mime.errors import UserError
+from mime.keys import Configuration, kebab, nearest
+from mime.studies.methods import METHODS, PEARL
+
+CONSOLE = "console.txt"
+
+
+class PlannedRun(NamedTuple):
+    """A run of a study: training, then a test.
+
+    Attributes:
+        experiment: The configuration file's name without its ending.
+        method: A key of `METHODS`.
+        seed: Of everything random.
+        folder: The run folder.
+        train: Arguments of `mime train`.
+        test: Arguments of `mime test`.
+    """
+
+    experiment: str
+    method: str
+    seed: int
+    folder: Path
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+class Length(NamedTuple):
+    """How long a run's training and test are.
+
+    Attributes:
+        iterations: Meta-iterations.
+        batches: Of the test.
+        steps: Of adaptation, in each of them.
+    """
+
+    iterations: int
+    batches: int
+    steps: int
+
+
+def parse_methods(text: str) -> list[str]:
+    """Methods from their names with commas between them.
+
+    Raises:
+        UserError: If one is not known.
+    """
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in METHODS:
+            raise UserError(f"--methods: {name or text!r} is not a method{nearest(name, list(METHODS))}")
+    return list(dict.fromkeys(names))
+
+
+def configuration_of(path: Path, method: str) -> Path | None:
+    """The file that configures a method on the experiment of a file; None if there is none.
+
+    PEARL has files of its own, in the folder `pearl` beside the given file's folder.
+
+    Raises:
+        UserError: If the given file is PEARL's, and the method is another.
+    """
+    if _is_pearls(path):
+        if method != PEARL:
+            raise UserError(f"{path}: configures PEARL; for {method}, give the experiment's own file")
+        return path
+    if method != PEARL:
+        return path
+    sibling = path.parent.parent / PEARL / path.name
+    return sibling if sibling.is_file() else None
+
+
+def applicable(overrides: Sequence[str], kind: type[Configuration]) -> list[str]:
+    """Of options that give keys of the configuration other values, those whose key the algorithm has."""
+    return [word for group in option_groups(overrides) if option_name(group[0]) in _keys(kind) for word in group]
+
+
+def require_known(overrides: Sequence[str], kinds: set[type[Configuration]]) -> None:
+    """Refuses options that are a key of no algorithm in the study.
+
+    Raises:
+        UserError: If there is one.
+    """
+    known = [key for kind in sorted(kinds, key=lambda kind: kind.__name__) for key in _keys(kind)]
+    for group in option_groups(overrides):
+        if option_name(group[0]) not in known:
+            raise UserError(f"{group[0]}: is neither an option of mime study nor a key{nearest(group[0][2:], known)}")
+
+
+def option_groups(words: Sequence[str]) -> list[list[str]]:
+    """Words of a command line in groups that begin with an option; a first group may begin without one."""
+    groups: list[list[str]] = []
+    for word in words:
+        # Negative numbers are values.
+        if not groups or re.match(r"--?[a-zA-Z]", word):
+            groups.append([])
+        groups[-1].append(word)
+    return groups
+
+
+def option_name(option: str) -> str:
+    """`--no-use-vime`, `--use_vime=true` and so on as the key `use-vime`."""
+    return kebab(option.lstrip("-").split("=")[0]).removeprefix("no-")
+
+
+def is_finished(folder: Path, experiment: Configuration, seed: int, length: Length) -> bool:
+    """Whether a run was trained and tested, in full and as asked."""
+    try:
+        document = json.loads((folder / "config.json").read_bytes())
+        trained, tested = (_rows(folder / f"{name}_result.csv") for name in ("train", "test"))
+    except (OSError, ValueError, csv.Error):
+        return False
+    return (
+        isinstance(document, dict)
+        and document.get("experiment") == experiment.as_keys()
+        and document.get("seed") == seed
+        and bool(trained)
+        and trained[-1].get("Iteration") == str(length.iterations)
+        and len(tested) == length.batches
+        and sum(bool(re.fullmatch(r"Train-\d+/Returns", name or "")) for name in tested[0]) == length.steps
+    )
+
+
+def iterations_done(folder: Path) -> int:
+    """Meta-iterations that a run has recorded."""
+    try:
+        return max((folder / "train_result.csv").read_bytes().count(b"\n") - 1, 0)
+    except OSError:
+        return 0
+
+
+def outcome(folder: Path) -> str:
+    """What a finished run came to, in a few words."""
+    rows = _rows(folder / "test_result.csv")
+    returns, success = (
+        [sum(float(row[f"{stage}/{name}"]) for row in rows) / len(rows) for stage in ("Train-0", "Valid")]
+        for name in ("Returns", "Success")
+    )
+    return f"held-out return {returns[0]:.2f} → {returns[1]:.2f}  success {success[0]:.0%} → {success[1]:.0%}"
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _keys(kind: type[Configuration]) -> list[str]:
+    return [kebab(name) for name in kind.model_fields]
+
+
+def _is_pearls(path: Path) -> bool:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False  # Reading the configuration says what is wrong with it.
+    return isinstance(document, dict) and document.get(ALGORITHM) == PEARL
