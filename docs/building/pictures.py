@@ -1,4 +1,4 @@
-"""Draws the site's pictures anew: `python docs/building/pictures.py`. They are committed; building the site needs none."""
+"""Draws the pictures of the site anew: `python docs/building/pictures.py`. Building the site needs none of this."""
 
 import csv
 from pathlib import Path
