@@ -130,7 +130,7 @@ def main() -> None:
         bench = Bench(environment, kind)
         for number in range(options.rounds):
             for mode, measure in bench.episodes(wandering(number)).items():
-                rows.append((kind, number, mode, STEPS, measure()))
+                rows.append((kind, number, mode, STEPS, round(measure(), 6)))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with open(options.output, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("class", "round", "mode", "steps", "cpu_seconds"), *rows])

@@ -89,6 +89,12 @@ class GymnasiumEnvironment(HostedEnvironment):
         self.env.unwrapped.reset_task(task)
         return self.env
 
+    def drawing(self) -> "GymnasiumEnvironment":
+        """With an environment of its own: how it is drawn is decided when it is built."""
+        twin = super().drawing()
+        vars(twin).pop("env", None)
+        return twin
+
     def _draw(self, draw: Callable[[int], Any], words: Sequence[int], num_tasks: int) -> Tasks:
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
         seed_globally(seed)

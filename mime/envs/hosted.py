@@ -1,5 +1,6 @@
 """What the library asks of an environment outside JAX. Worker processes import this module, and no JAX with it."""
 
+import copy
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -50,6 +51,12 @@ class HostedEnvironment(ABC):
     @abstractmethod
     def enter(self, task: Any) -> gymnasium.Env:
         """An environment set to the task, ready for `reset`. The next call may return the same one, set to another."""
+
+    def drawing(self) -> "HostedEnvironment":
+        """The same family of tasks, from which `enter` builds environments that draw pictures."""
+        twin = copy.copy(self)
+        twin.render_mode = "rgb_array"
+        return twin
 
     def describe(self, task: Any) -> str:
         """The task in a few words, for messages."""

@@ -138,6 +138,12 @@ class Metaworld(HostedEnvironment):
         env.unwrapped.set_task(Task(task.kind, pickle.dumps(content)))
         return env
 
+    def drawing(self) -> "Metaworld":
+        """With environments of its own: how they are drawn is decided when they are built."""
+        twin = super().drawing()
+        twin._envs = {}
+        return twin
+
 
 def check_benchmark(name: str) -> None:
     """Check that Meta-World is installed, and has such a benchmark.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -70,19 +71,17 @@ def filmed(environment: HostedEnvironment, policies: Policy, task: Any, key: jax
     Raises:
         UserError: If the environment cannot render, or this machine has no OpenGL.
     """
-    environment.render_mode = "rgb_array"
+    studio = environment.drawing()
+    request = Request(task, numpy_policy(jax.device_get(policies), 0), words_of(key), 1)
     try:
-        camera = _Camera(environment.enter(task))
-        environment.enter = lambda task: camera
-        request = Request(task, numpy_policy(jax.device_get(policies), 0), words_of(key), 1)
-        rollout(environment, request)
+        with closing(_Camera(studio.enter(task))) as camera:
+            studio.enter = lambda task: camera
+            rollout(studio, request)
     except Exception as error:  # OpenGL's many ways to be missing.
         raise UserError(
             f"cannot render here: {type(error).__name__}: {error}. Without a display, install EGL or OSMesa and set"
             " MUJOCO_GL to egl or osmesa"
         ) from error
-    finally:
-        del environment.enter
     return camera.frames
 
 

@@ -54,7 +54,7 @@ def test_a_film_shows_the_task_before_and_after(tmp_path, monkeypatch):
     written = {}
     monkeypatch.setattr(rendering, "_write_mp4", lambda path, frames: written.update({path: frames}))
     path = render(folder, task=" 0.47", num_steps=2, seed=1, resources=Resources(1))
-    assert path.name == "render-goal-0-4736842105263158.mp4"
+    assert path.name.startswith("render-goal-0-47368")
     frames = np.array(written[path])
     assert frames.shape == (12, 4, 5, 3)
     assert (frames[:, 0, 0, 1] == 147).all(), "green shows the goal: 100 times 0.47 more than 100"

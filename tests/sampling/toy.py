@@ -24,6 +24,7 @@ class Toy(gymnasium.Env):
     def __init__(self, trouble: str = "", marker: str = "", discrete: bool = False, render_mode: str | None = None):
         box = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
         self.action_space = gymnasium.spaces.Discrete(3) if discrete else box
+        self.render_mode = render_mode
         self.trouble, self.marker, self.discrete, self.goal = trouble, marker, discrete, 0.0
 
     def sample_tasks(self, n):
@@ -50,6 +51,7 @@ class Toy(gymnasium.Env):
 
     def render(self):
         """Position and goal as colours."""
+        assert self.render_mode == "rgb_array"
         return np.full((4, 5, 3), [100 + 100 * self.position, 100 + 100 * self.goal, 0]).astype(np.uint8)
 
     def _observation(self):
@@ -80,6 +82,7 @@ class Modules(Toy):
         return np.array([float("jax" in sys.modules), float(os.getpid())])
 
     def render(self):
+        """Fails, as on a machine without OpenGL."""
         raise ImportError("no OpenGL")
 
 
