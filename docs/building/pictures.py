@@ -1,4 +1,4 @@
-"""Draws the site's pictures anew: `python docs/building/pictures.py`. They are committed; building the site needs none."""
+"""Draws the site's pictures, which are committed, anew: `python docs/building/pictures.py`."""
 
 import csv
 from pathlib import Path
