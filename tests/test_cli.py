@@ -41,6 +41,17 @@ def test_train_test_and_what_they_print(command, small_yaml, tmp_path):
     assert "--overwrite" in again.stderr
 
 
+def test_how_much_is_printed(command, small_yaml, tmp_path):
+    train = ["--config", small_yaml, "--num-batches", "4", "--log-every", "2", "--output-folder"]
+    done = command("train.py", *train, tmp_path / "talkative")
+    lines = [line for line in done.stdout.splitlines() if "  steps " in line]
+    assert [line.split()[0] for line in lines] == ["2/5", "4/5", "5/5"]
+    quiet = command("train.py", *train, tmp_path / "quiet", "--quiet")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    csv = [(tmp_path / name / "train_result.csv").read_bytes() for name in ("talkative", "quiet")]
+    assert csv[0] == csv[1]
+
+
 def test_mistakes_in_training_are_told_in_a_message(refused, small_yaml, tmp_path):
     out = ["--output-folder", tmp_path / "run"]
     assert "--config: give the YAML file" in refused("train.py", *out)

@@ -1,4 +1,4 @@
-"""Draws the pictures of the site anew: `python docs/building/pictures.py`. Building the site needs none of this."""
+"""Draws the site's pictures, which are committed, anew: `python docs/building/pictures.py`."""
 
 import csv
 from pathlib import Path

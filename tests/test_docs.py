@@ -1,0 +1,98 @@
+"""What the documentation shows exists and works."""
+
+import importlib
+import re
+import subprocess
+import sys
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import yaml
+
+from mime.config import Experiment
+from mime.envs.registration import ENVIRONMENTS
+from mime.envs.task_environment import TaskEnvironment, numbers
+from mime.exploration.bonus import Bonus
+from mime.keys import kebab
+from mime.pearl.config import PearlExperiment
+from mime.sampling.compiled import rollout
+from tests.conftest import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+NOT_KEYS = {"config", "scale", "num-steps", "output-folder", "task", "format"}
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
+def test_every_page_of_the_navigation_exists():
+    def pages(entry):
+        if isinstance(entry, str):
+            return [entry]
+        return [page for each in (entry.values() if isinstance(entry, dict) else entry) for page in pages(each)]
+
+    named = pages(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
+    assert len(named) > 20
+    assert [page for page in named if not (DOCS / page).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_pictures_and_links_between_pages_exist(page):
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_api_pages_name_what_can_be_imported():
+    for name in re.findall(r"^::: (\S+)", "\n".join(page.read_text() for page in (DOCS / "api").glob("*.md")), re.M):
+        try:
+            importlib.import_module(name)
+        except ModuleNotFoundError:
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(importlib.import_module(module), attribute), name
+
+
+def test_flags_of_the_methods_are_keys():
+    keys = {kebab(name) for kind in (Experiment, PearlExperiment) for name in kind.model_fields} | NOT_KEYS
+    flags = {
+        flag for page in (DOCS / "methods").glob("*.md") for flag in re.findall(r"--([a-z][a-z-]+)", page.read_text())
+    }
+    assert len(flags) > 20
+    assert flags <= keys
+
+
+def test_every_environment_is_described():
+    text = "".join(page.read_text() for page in (DOCS / "environments").glob("*.md"))
+    assert [name for name in ENVIRONMENTS if name.rsplit("-", 2)[0] not in text] == []
+
+
+def test_the_guide_to_extending_is_true():
+    bonus_code, environment_code = blocks("extending.md")
+    names = {"jax": jax, "jnp": jnp, "np": np, "gymnasium": gymnasium}
+    names |= {"TaskEnvironment": TaskEnvironment, "numbers": numbers}
+    exec(bonus_code + environment_code, names)
+    environment, bonus = names["Corridor"](), names["Novelty"]()
+    assert isinstance(bonus, Bonus)
+
+    class Right:
+        def __init__(self, observation):
+            pass
+
+        def sample(self, *, key):
+            return jnp.ones(1)
+
+    episodes = rollout(environment, Right, environment.test_tasks()[2], jax.random.key(0))
+    assert np.flatnonzero(episodes.rewards).tolist() == [1]
+    assert environment.sample_tasks(jax.random.key(0), 3).shape == (3,)
+
+
+def test_the_site_is_built_without_a_complaint(tmp_path):
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "<math" in (tmp_path / "methods" / "mime" / "index.html").read_text()
