@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from mime.commands import compare, envs, export, render, study
+from mime.commands import compare as comparing
+from mime.commands import envs, export, render
+from mime.commands import study as studying
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
@@ -12,8 +14,8 @@ from mime.commands.terminal import console, guarded, tell
 COMMANDS = {
     "train": (training.Train, training.run),
     "test": (testing.Test, testing.run),
-    "study": (study.Study, study.run),
-    "compare": (compare.Compare, compare.run),
+    "study": (studying.Study, studying.run),
+    "compare": (comparing.Compare, comparing.run),
     "render": (render.Render, render.run),
     "export": (export.Export, export.run),
     "envs": (envs.Envs, envs.run),
@@ -22,6 +24,8 @@ COMMANDS = {
 Command = Callable[[Sequence[str]], int]
 train: Command = partial(guarded, training.run)
 test: Command = partial(guarded, testing.run)
+study: Command = partial(guarded, studying.run)
+compare: Command = partial(guarded, comparing.run)
 
 
 def main() -> int:

@@ -192,7 +192,7 @@ def _draw_curve(axis: Axes, curve: Curve, chosen: Style) -> None:
     axis.fill_between(curve.x, curve.estimate.low, curve.estimate.high, color=chosen.colour, alpha=0.12, linewidth=0)
 
 
-def _draw_estimate(axis: Axes, value: Estimate, row: float, chosen: Style, *, filled: bool) -> None:
+def _draw_estimate(axis: Axes, value: Estimate, row: float | int, chosen: Style, *, filled: bool) -> None:
     if not np.isnan(value.low):
         axis.hlines(row, value.low, value.high, color=chosen.colour, linewidth=1.5)
     face = chosen.colour if filled else "white"

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mime.studies.plan import CONSOLE, PlannedRun
 
@@ -55,6 +55,7 @@ def last_words(folder: Path) -> str:
     return (told or words or [""])[-1]
 
 
+@runtime_checkable
 class Pool(Protocol):
     """Makes runs, some at a time."""
 

@@ -15,9 +15,10 @@ from mime.errors import UserError
 from mime.studies import history
 from mime.studies.methods import folder_name
 
-Table = dict[str, Float[np.ndarray, "rows"]]
+Table = dict[str, Float[np.ndarray, "_rows"]]
 TRAIN, TEST, CONFIG = "train_result.csv", "test_result.csv", "config.json"
 MOST_NAMED = 3
+LENGTHS = ("num-iterations", "num-batches", "pre-epochs")
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def _read_document(path: Path) -> tuple[dict[str, Any], list[str]]:
         return {}, []  # Tables alone are enough where the path says what they are of.
     except (OSError, ValueError):
         return {}, ["config.json is damaged; the run is known by its path"]
-    well = isinstance(document, dict) and isinstance(document.get("experiment"), dict)
+    keys = document.get("experiment") if isinstance(document, dict) else None
+    well = isinstance(keys, dict) and all(isinstance(keys.get(name, 0), int) for name in LENGTHS)
     return (document, []) if well else ({}, ["config.json is damaged; the run is known by its path"])
 
 
@@ -160,7 +162,7 @@ def _identity(path: Path, document: dict[str, Any]) -> tuple[str, str, int | Non
 
 def _unfinished(document: dict[str, Any], train: Table, test: Table) -> list[str]:
     keys, remarks = document.get("experiment", {}), []
-    planned = keys.get("num-iterations") or keys.get("num-batches", 0) + keys.get("pre-epochs", 0)
+    planned = sum(keys.get(name, 0) for name in LENGTHS)
     done = len(train.get("Iteration", ()))
     if done < planned:
         remarks.append(f"unfinished: {done} of {planned} meta-iterations, used as far as they go")

@@ -10,7 +10,7 @@ from scipy import stats
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 
-Scores = Float[np.ndarray, "seeds *points"]
+Scores = Float[np.ndarray, "_seeds ..."]
 
 
 class Estimate(NamedTuple):
@@ -26,7 +26,7 @@ def interquartile_mean(*scores: Scores, axis: int = 0) -> Float[np.ndarray, "...
 
     With fewer than four scores this is their mean.
     """
-    return stats.trim_mean(np.concatenate(scores, axis=axis), 0.25, axis=axis)
+    return np.asarray(stats.trim_mean(np.concatenate(scores, axis=axis), 0.25, axis=axis))
 
 
 def estimate(scores: Sequence[Scores]) -> Estimate:
@@ -50,7 +50,7 @@ def probability_of_improvement(ours: Sequence[Scores], theirs: Sequence[Scores])
 
     def share(*scores: Scores, axis: int = 0) -> Float[np.ndarray, "..."]:
         pairs = zip(scores[: len(ours)], scores[len(ours) :])
-        return np.mean([_share_of_wins(x, y, axis) for x, y in pairs], axis=0)
+        return np.asarray(np.mean([_share_of_wins(x, y, axis) for x, y in pairs], axis=0))
 
     return _with_interval([*ours, *theirs], share)
 
@@ -58,11 +58,11 @@ def probability_of_improvement(ours: Sequence[Scores], theirs: Sequence[Scores])
 def _share_of_wins(x: Scores, y: Scores, axis: int) -> Float[np.ndarray, "..."]:
     """Mann and Whitney's U over the number of pairs."""
     wins = stats.mannwhitneyu(x, y, axis=axis, method="asymptotic").statistic
-    return wins / (x.shape[axis] * y.shape[axis])
+    return np.asarray(wins / (x.shape[axis] * y.shape[axis]))
 
 
 def _with_interval(scores: Sequence[Scores], statistic: Callable[..., np.ndarray]) -> Estimate:
-    value = np.asarray(statistic(*scores))
+    value = statistic(*scores)
     if min(len(sample) for sample in scores) < 2:
         nothing = np.full_like(value, np.nan)
         return Estimate(value, nothing, nothing)
