@@ -113,12 +113,14 @@ def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
 
 
 def ordered(metrics: Row) -> dict[str, float | int]:
-    """The metrics in the order of the columns: training, validation, dynamics, weight, outer step, the rest."""
+    """The metrics in the order of the columns: training, validation, dynamics, weight, outer step, the rest; in each
+    stage returns and success first."""
 
-    def rank(name: str) -> tuple[int, int]:
+    def rank(name: str) -> tuple[int, int, bool]:
         matches = [place for place, prefix in enumerate(COLUMN_ORDER) if name.startswith(prefix)]
         step = name.removeprefix("Train-").split("/")[0]
-        return matches[0] if matches else len(COLUMN_ORDER), int(step) if step.isdigit() else 0
+        secondary = not name.endswith(("/Returns", "Success"))
+        return matches[0] if matches else len(COLUMN_ORDER), int(step) if step.isdigit() else 0, secondary
 
     return {name: metrics[name] for name in sorted(metrics, key=rank)}
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -180,7 +181,10 @@ def test_rewards_that_are_not_finite_are_named(caplog):
     assert messages == ["task {'goal': 0.4}: rewards not finite at trajectory 0, step 0: nan"]
 
 
-def test_an_interrupt_leaves_no_process(tmp_path):
+def test_an_interrupt_leaves_no_process(tmp_path, request):
+    # A process that was started in the background ignores the signal.
+    request.addfinalizer(partial(signal.signal, signal.SIGINT, signal.getsignal(signal.SIGINT)))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     marker = tmp_path / "hanging"
     when(marker, os.kill, os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
