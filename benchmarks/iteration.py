@@ -62,13 +62,14 @@ def cold_and_cached(request: dict) -> dict:
 
 
 def table(experiments: list[str], methods: list[str], iterations: int) -> list[dict]:
-    """A row for every experiment and method."""
+    """A row for every experiment and method, written as it comes."""
     rows = []
     for experiment in experiments:
         for method in methods:
             request = {"experiment": experiment, "keys": METHODS[method], "iterations": iterations}
             rows.append({"experiment": experiment, "method": method} | cold_and_cached(request))
             show(rows[-1])
+            write(rows, FOLDER / "results" / "iteration.csv")
     return rows
 
 
@@ -149,7 +150,7 @@ def main() -> None:
     elif options.cores:
         compare_cores(options)
     else:
-        write(table(options.experiments, options.methods, options.iterations), FOLDER / "results" / "iteration.csv")
+        table(options.experiments, options.methods, options.iterations)
 
 
 def compare_cores(options: argparse.Namespace) -> None:
