@@ -10,7 +10,15 @@ from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from mime.keys import Configuration
 
 PLUGIN = "hparams"
-COLUMNS = ("Train-0/Returns", "Train-0/Success", "Valid/Returns", "Valid/Success")
+# By group and tag; the tab shows the first few unless it is asked for more.
+COLUMNS = (
+    ("", "Valid/Returns"),
+    ("", "Valid/Success"),
+    ("test", "Valid/Returns"),
+    ("test", "Valid/Success"),
+    ("", "Train-0/Returns"),
+    ("", "Train-0/Success"),
+)
 
 
 def started(experiment: Configuration, seed: int) -> list[Summary]:
@@ -19,14 +27,15 @@ def started(experiment: Configuration, seed: int) -> list[Summary]:
     The metrics are those of training, and below the group `test` those of testing, which TensorBoard finds in the
     run's folder `test/`.
     """
-    values = {"method": experiment.method, "seed": seed} | experiment.as_keys()
+    # The tab sorts by name, capitals first, and shows the first few.
+    values = {"Environment": experiment.env_name, "Method": experiment.method, "Seed": seed} | experiment.as_keys()
     values = {key: _shown(value) for key, value in values.items() if value is not None}
     session = SessionStartInfo()
     for key, value in values.items():
         setattr(session.hparams[key], f"{_kind(value)}_value", value)
     types = {"bool": "DATA_TYPE_BOOL", "number": "DATA_TYPE_FLOAT64", "string": "DATA_TYPE_STRING"}
     infos = [HParamInfo(name=key, type=DataType.Value(types[_kind(value)])) for key, value in values.items()]
-    names = [MetricName(group=group, tag=tag) for group in ("", "test") for tag in COLUMNS]
+    names = [MetricName(group=group, tag=tag) for group, tag in COLUMNS]
     columns = Experiment(hparam_infos=infos, metric_infos=[MetricInfo(name=name) for name in names])
     return [_summary("experiment", experiment=columns), _summary("session_start_info", session_start_info=session)]
 

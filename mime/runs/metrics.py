@@ -15,6 +15,7 @@ from mime.runs.files import LineFile
 from mime.runs.folder import EVENTS
 
 COLUMN_ORDER = ("Train", "Valid", "Dynamics", "Eta", "KL", "SurrogateImprovement", "LineSearchSteps")
+COUNTERS = ("TotalEnvSteps", "Iteration", "Batch")
 Row = Mapping[str, float | int]
 
 
@@ -47,7 +48,7 @@ class Recorder:
         if self._csv.empty:
             self._csv.write(",".join(row))
         self._csv.write(",".join(_number(value) for value in row.values()))
-        scalars = [summary.scalar(tag, value) for tag, value in row.items() if tag != self.x_axis]
+        scalars = [summary.scalar(_tag(name), value) for name, value in row.items() if name not in COUNTERS]
         self._scalars.write(scalars, int(row[self.x_axis]))
 
     def picture(self, tag: str, image: UInt8[np.ndarray, "height width 3"], x: int) -> None:
@@ -123,6 +124,11 @@ def ordered(metrics: Row) -> dict[str, float | int]:
         return matches[0] if matches else len(COLUMN_ORDER), int(step) if step.isdigit() else 0, secondary
 
     return {name: metrics[name] for name in sorted(metrics, key=rank)}
+
+
+def _tag(name: str) -> str:
+    """TensorBoard's name of a column: it draws what is before the stroke together."""
+    return name if "/" in name else f"Outer/{name}"
 
 
 def _number(value: float | int) -> str:

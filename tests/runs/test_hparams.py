@@ -29,13 +29,13 @@ def test_values_are_the_configurations(run):
     data = told(run)
     experiment, seed = RunFolder(run).read_config()
     values = data["session_start_info"].session_start_info.hparams
-    assert values["method"].string_value == "MAML+expl"
-    assert values["seed"].number_value == seed
+    assert values["Method"].string_value == "MAML+expl"
+    assert values["Seed"].number_value == seed
     assert values["use-vime"].bool_value is True
     assert values["fast-lr"].number_value == experiment.fast_lr
     assert values["hidden-sizes"].string_value == "[8]"
     named = {info.name for info in data["experiment"].experiment.hparam_infos}
-    assert named == set(values) == {"method", "seed", *experiment.as_keys()} - {"dyn-lr"}
+    assert named == set(values) == {"Environment", "Method", "Seed", *experiment.as_keys()} - {"dyn-lr"}
     assert data["session_end_info"].session_end_info.status == 1
 
 
@@ -51,3 +51,12 @@ def test_they_survive_being_cut_back(run):
     small_runs.run(run, resume=True, **BRIEF | {"num_batches": 2})
     assert len(list(run.glob(EVENTS))) == 2
     assert set(told(run)) == {"experiment", "session_start_info", "session_end_info"}
+
+
+def test_scalars_are_gathered_and_counters_are_not_drawn(run):
+    events = EventAccumulator(str(run))
+    events.Reload()
+    names = set(events.Tags()["scalars"])
+    assert {name.split("/")[0] for name in names} == {"Dynamics", "Outer", "Train-0", "Valid"}
+    assert {"Outer/KL", "Outer/Eta", "Valid/Returns"} <= names
+    assert "Outer/Iteration" not in names
