@@ -129,7 +129,7 @@ def parse(arguments: Sequence[str]) -> Train:
         kind,
         args=list(arguments),
         prog="train.py",
-        default=kind(output_folder=tyro.MISSING, seed=seed, experiment=experiment),
+        default=kind(output_folder=known.output_folder or tyro.MISSING, seed=seed, experiment=experiment),
     )
     require("seed", command.seed, at_least=0)
     require("num_workers", command.num_workers, at_least=1)
