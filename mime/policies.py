@@ -191,4 +191,5 @@ def _hidden_features(layers: Sequence[eqx.nn.Linear], nonlinearity: str, observa
 
 def _affine(layer: eqx.nn.Linear, features: Array) -> Array:
     # The features come first, so that a batch of them stays the rows of every matrix product: nothing is transposed.
+    assert layer.bias is not None
     return features @ layer.weight.T + layer.bias

@@ -79,19 +79,27 @@ def run(arguments: Sequence[str]) -> int:
         record(folder.path, arguments, [entry.run for entry in entries])
     except OSError as error:
         raise UserError(f"{folder.path}: cannot be written: {error.strerror}") from None
+    try:
+        return _finish(command, entries)
+    finally:
+        folder.unlock()
+
+
+def _finish(command: Study, entries: Sequence[Entry]) -> int:
+    """Make the runs that are not finished; returns the exit status."""
     todo = [entry for entry in entries if not _is_finished(command, entry)]
-    console.print(f"{len(entries)} runs, {len(entries) - len(todo)} of them finished before")
-    if not todo:
-        tell_where(next=f"mime compare {folder.path}")
-        return 0
-    with stop_requested() as stop:
-        failed = _make(_pool(command), todo, stop)
-        if stop.is_set():
-            console.print("Stopped; everything is saved. The same command goes on.")
-            return 130
+    console.print(f"runs: {len(entries)}, finished before: {len(entries) - len(todo)}")
+    failed = 0
+    if todo:
+        with stop_requested() as stop:
+            failed = _make(_pool(command), todo, stop)
+            if stop.is_set():
+                console.print("Stopped; everything is saved. The same command goes on.")
+                return 130
     if failed:
         console.print(f"[bold red]{failed} of {len(entries)} runs failed;[/] the same command tries them again")
-    tell_where(next=f"mime compare {folder.path}")
+    folder = command.output_folder
+    tell_where(next=f"mime compare {folder} --output-folder {folder / 'report'}")
     return 1 if failed else 0
 
 
@@ -190,7 +198,7 @@ def _make(pool: Pool, entries: Sequence[Entry], stop: threading.Event) -> int:
         bar = progress.add_task("", total=sum(entry.configuration.iterations for entry in entries))
         while waiting and not stop.is_set():
             done, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-            for future in done:
+            for future in [future for future in waiting if future in done]:
                 run = waiting.pop(future)
                 problem = _problem(run, future)
                 failed += problem is not None

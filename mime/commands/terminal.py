@@ -35,7 +35,7 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
         return 130
 
 
-def require(name: str, value: float | None, *, at_least: int) -> None:
+def require(name: str, value: float | int | None, *, at_least: int) -> None:
     """Refuse an option's value that is too small."""
     if value is not None and value < at_least:
         raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")

@@ -149,11 +149,12 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl:
         experiment, seed = RunFolder(known.output_folder / inner).read_config()
     if known.config is not None:
         experiment = config.load(known.config, scale=known.scale)
+    folder = known.output_folder or tyro.MISSING
     if isinstance(experiment, PearlExperiment):
-        default = TrainPearl(output_folder=tyro.MISSING, seed=seed, experiment=experiment)
+        default = TrainPearl(output_folder=folder, seed=seed, experiment=experiment)
     else:
         assert isinstance(experiment, Experiment)
-        default = Train(output_folder=tyro.MISSING, seed=seed, experiment=experiment)
+        default = Train(output_folder=folder, seed=seed, experiment=experiment)
     command = tyro.cli(type(default), args=list(arguments), prog="train.py", default=default)
     require("seed", command.seed, at_least=0)
     for name in ("num_workers", "rollout_timeout", "log_every"):

@@ -89,7 +89,7 @@ class GymnasiumEnvironment(HostedEnvironment):
         self.env.unwrapped.reset_task(task)
         return self.env
 
-    def drawing(self) -> "GymnasiumEnvironment":
+    def drawing(self) -> HostedEnvironment:
         """With an environment of its own: how it is drawn is decided when it is built."""
         twin = super().drawing()
         vars(twin).pop("env", None)

@@ -138,10 +138,10 @@ class Metaworld(HostedEnvironment):
         env.unwrapped.set_task(Task(task.kind, pickle.dumps(content)))
         return env
 
-    def drawing(self) -> "Metaworld":
+    def drawing(self) -> HostedEnvironment:
         """With environments of its own: how they are drawn is decided when they are built."""
         twin = super().drawing()
-        twin._envs = {}
+        vars(twin)["_envs"] = {}
         return twin
 
 

@@ -40,7 +40,7 @@ def style(method: str, methods: list[str]) -> Style:
     """A method's own style; methods that are not ours take those that are left, in their order."""
     names = [*METHODS, *(name for name in methods if name not in METHODS)]
     place = names.index(method)
-    return Style(*(choices[place % len(choices)] for choices in (PALETTE, LINES, MARKERS)))
+    return Style(PALETTE[place % len(PALETTE)], LINES[place % len(LINES)], MARKERS[place % len(MARKERS)])
 
 
 def curves(

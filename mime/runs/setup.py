@@ -71,10 +71,10 @@ def set_up(experiment: Configuration, seed: int, resources: Resources = HERE, *,
 def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int, like: Setup | None) -> Setup:
     if not isinstance(environment, TaskEnvironment):
         raise ValueError("PEARL needs an environment written in JAX")
-    learner = make_pearl(experiment) if like is None else like.learner
+    learner = make_pearl(experiment)
     tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
     state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
-    return Setup(environment, learner, state, sample_tasks=lambda key: tasks)
+    return Setup(environment, like.learner if like else learner, state, sample_tasks=lambda key: tasks)
 
 
 def _set_up_gradients(
@@ -84,10 +84,8 @@ def _set_up_gradients(
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
     sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
     policy = make_policy(*spaces, **sizes, key=policy_key)
-    if like is not None:
-        state = like.learner.init(policy, key=bonus_key)
-        return like._replace(state=jax.device_put(state, jax.tree.map(lambda leaf: leaf.sharding, like.state)))
-    sampler = make_sampler(environment, experiment, experiment.fast_batch_size, resources)
+    shared = like.sampler if like else None
+    sampler = shared or make_sampler(environment, experiment, experiment.fast_batch_size, resources)
     sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
     if sampler.compiled:
         sample_tasks = jax.jit(sample_tasks)
@@ -95,7 +93,7 @@ def _set_up_gradients(
     bonus = make_bonus(experiment, *spaces, num_tasks, varying=getattr(environment, "varying", None))
     learner = Learner(experiment, sampler, bonus)
     state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
-    return Setup(environment, learner, state, sample_tasks, sampler)
+    return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:

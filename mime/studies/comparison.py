@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -53,7 +53,7 @@ class Comparison:
         """The runs of a method on an experiment."""
         return [record for record in self.records if (record.experiment, record.method) == (experiment, method)]
 
-    def panels(self, make: Callable[[list[Record]], object]) -> dict[str, dict[str, object]]:
+    def panels(self, make: Callable[[list[Record]], Any]) -> dict[str, dict[str, Any]]:
         """For each experiment and method, what `make` gives for its runs; None, and what is then empty, is left out."""
         made = {
             experiment: {method: make(self.of(experiment, method)) for method in self.methods}

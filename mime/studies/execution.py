@@ -41,7 +41,7 @@ def make(run: PlannedRun, begun: Begun = lambda process: None) -> int:
         try:
             return process.wait()
         finally:
-            process.stdin.close()
+            _ask_to_stop(process)
 
 
 def last_words(folder: Path) -> str:
@@ -93,7 +93,7 @@ class LocalPool:
         with self._lock:
             self._stopped = True
             for process in self._running:
-                process.stdin.close()
+                _ask_to_stop(process)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def close(self) -> None:
@@ -105,6 +105,11 @@ class LocalPool:
             with self._lock:
                 self._running.add(process)
                 if self._stopped:
-                    process.stdin.close()
+                    _ask_to_stop(process)
 
         return make(run, begun)
+
+
+def _ask_to_stop(process: subprocess.Popen) -> None:
+    if process.stdin is not None:
+        process.stdin.close()

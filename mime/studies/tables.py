@@ -3,7 +3,7 @@
 import csv
 import io
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def text(value: Estimate) -> str:
 
 def number(value: float | np.ndarray) -> str:
     """Two decimals, or none for large numbers; no minus sign before zero."""
-    shown = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.2f}"
+    shown = f"{value:,.0f}" if abs(float(value)) >= 1000 else f"{value:.2f}"
     return shown.removeprefix("-") if float(shown.replace(",", "")) == 0 else shown
 
 
@@ -135,8 +135,8 @@ def _seeds(records: list[Record]) -> str:
     return f"{len(records)}" if tested == len(records) else f"{len(records)}, {tested} tested"
 
 
-def _statistics(comparison: Comparison) -> list[dict[str, object]]:
-    rows = []
+def _statistics(comparison: Comparison) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
     for experiment in comparison.experiments:
         for method in comparison.methods:
             records = comparison.of(experiment, method)

@@ -58,6 +58,7 @@ def _wait_for_predecessor(folder: Path) -> None:
     """A study that was killed leaves workers that still write their last checkpoint."""
     from mime.runs.folder import RunFolder
 
+    folder.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + PATIENCE
     while True:
         run = RunFolder(folder)
