@@ -6,9 +6,6 @@ import time
 
 import pytest
 
-from mime.errors import UserError
-from mime.seeds import parse_seeds
-
 
 @pytest.fixture
 def refused(command):
@@ -129,14 +126,3 @@ def test_several_seeds_are_stopped_and_resumed_together(command, small_yaml, tmp
     assert done.returncode == 0, done.stderr
     for seed in (2, 4):
         assert (tmp_path / f"seed-{seed}" / "train_result.csv").read_text().count("\n") == 5
-
-
-@pytest.mark.parametrize(("text", "seeds"), [("0-4", [0, 1, 2, 3, 4]), ("0,3,7-9", [0, 3, 7, 8, 9]), ("5", [5])])
-def test_seeds_are_ranges_and_numbers(text, seeds):
-    assert parse_seeds(text) == seeds
-
-
-@pytest.mark.parametrize("text", ["", "a", "-1", "3-", "4-2"])
-def test_other_words_are_no_seeds(text):
-    with pytest.raises(UserError, match="--seeds"):
-        parse_seeds(text)

@@ -88,14 +88,14 @@ class ProgressBar:
         self.bar = Progress(*columns, console=console)
         self.task = self.bar.add_task(what, total=total, headline=what)
 
-    def __enter__(self) -> Callable[[Mapping[str, float]], None]:
+    def __enter__(self) -> Callable[[Mapping[str, float | int]], None]:
         self.bar.start()
         return self._advance
 
     def __exit__(self, *exception) -> None:
         self.bar.stop()
 
-    def _advance(self, row: Mapping[str, float]) -> None:
+    def _advance(self, row: Mapping[str, float | int]) -> None:
         headline = (
             f"return {row['Train-0/Returns']:.2f} → {row['Valid/Returns']:.2f}"
             f"  success {row['Train-0/Success']:.0%} → {row['Valid/Success']:.0%}"

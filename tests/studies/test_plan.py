@@ -6,6 +6,7 @@ import pytest
 
 from mime.errors import UserError
 from mime.pearl.config import PearlExperiment
+from mime.seeds import parse_seeds
 from mime.studies import plan
 from mime.studies.plan import Length
 from tests.small_runs import small
@@ -13,14 +14,14 @@ from tests.studies.made_up import made_up
 
 
 def test_seeds_are_numbers_and_ranges():
-    assert plan.parse_seeds("0-2") == [0, 1, 2]
-    assert plan.parse_seeds("7, 1-3,2") == [7, 1, 2, 3]
+    assert parse_seeds("0-2") == [0, 1, 2]
+    assert parse_seeds("7, 1-3,2") == [7, 1, 2, 3]
 
 
 @pytest.mark.parametrize("text", ["", "a", "1-", "-1", "3-1", "1;2"])
 def test_other_seeds_are_refused(text):
     with pytest.raises(UserError, match="--seeds"):
-        plan.parse_seeds(text)
+        parse_seeds(text)
 
 
 def test_methods_are_names_with_commas():
