@@ -142,6 +142,7 @@ def test_a_worker_trains_and_tests_and_goes_on(small_yaml, tmp_path):
 
 
 @pytest.mark.torture
+@pytest.mark.torture
 def test_a_study_that_is_killed_goes_on_as_if_it_had_not_been(small_yaml, tmp_path, environment_variables):
     def start(folder):
         code = "import sys; from mime.cli import study; sys.exit(study(sys.argv[1:]))"
