@@ -55,11 +55,13 @@ class _Accelerated:
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None):
         """As stock; from the second reset on, by restoring what the first one led to."""
-        if self._start is None:
+        start = self._start
+        if start is None:
             observation, _ = super().reset(seed=seed, options=options)
-            self._start = _Snapshot(self), observation.copy()
-        snapshot, observation = self._start
+            start = _Snapshot(self), observation.copy()
+        snapshot, observation = start
         snapshot.restore(self)
+        self._start = start  # Afterwards: the snapshot is of a time when there was none.
         return observation.copy(), {}
 
     def step(self, action: np.ndarray):

@@ -57,7 +57,7 @@ class RayWorkers:
         options = {"num_cpus": number} if address == "local" else {}
         try:
             ray.init(address, log_to_driver=False, include_dashboard=False, **options)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray's own kinds, built-in ones, and plain ones for time-outs.
             raise UserError(f"--ray-address: {address}: {error}") from None
         number = number or int(ray.cluster_resources().get("CPU", 1))
         self._kind = ray.remote(num_cpus=1, max_restarts=-1)(RolloutActor)

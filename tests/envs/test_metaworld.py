@@ -11,6 +11,7 @@ pytest.importorskip("metaworld")
 
 import metaworld
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ML10_V3
+from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task
 
 from mime import config
@@ -271,3 +272,14 @@ def test_setting_a_task_leaves_nothing_of_an_earlier_one(vectors):
     for name in ("qpos", "qvel", "mocap_pos", "qacc_warmstart", "xpos"):
         np.testing.assert_array_equal(getattr(used.data, name), getattr(fresh.data, name))
     assert used.curr_path_length == fresh.curr_path_length == 0
+
+
+def test_only_the_first_reset_to_a_task_simulates(monkeypatch, vectors):
+    env = accelerated(ALL_V3_ENVIRONMENTS["reach-v3"])()
+    resets, stock_reset = [], SawyerXYZEnv.reset
+    monkeypatch.setattr(SawyerXYZEnv, "reset", lambda self, **how: resets.append(how) or stock_reset(self, **how))
+    for vector in vectors["reach-v3"]:
+        env.set_task(task_of("reach-v3", vector))
+        observations = [env.reset()[0] for _ in range(4)]
+        np.testing.assert_array_equal(observations, [observations[0]] * 4)
+    assert len(resets) == 2
