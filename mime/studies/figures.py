@@ -1,18 +1,18 @@
 """The figures of a comparison: which there are, what they say, and their files."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
 from mime.figures import compare
-from mime.studies.comparison import BEFORE, Comparison, adaptation_curve, held_out, learning_curve
+from mime.studies.comparison import BEFORE, Comparison, Curve, adaptation_curve, held_out, learning_curve
 from mime.studies.methods import PEARL
 from mime.studies.records import Record
 from mime.studies.statistics import Estimate, estimate
 
 SHARE = -0.03, 1.03
-STEPS = "environment steps"
 
 
 class Entry(NamedTuple):
@@ -29,6 +29,16 @@ class Entry(NamedTuple):
     title: str
     caption: str
     figure: Figure
+
+
+class Kind(NamedTuple):
+    """A figure of curves, before it is drawn: `metric` is what the curves are of."""
+
+    name: str
+    title: str
+    metric: str
+    y_label: str
+    limits: tuple[float, float] | None = None
 
 
 def all_figures(comparison: Comparison) -> list[Entry]:
@@ -65,31 +75,37 @@ def _summaries(comparison: Comparison) -> list[Entry]:
 
 def _training(comparison: Comparison) -> list[Entry]:
     kinds = [
-        ("learning-return", "Learning: return", "Valid/Returns", "return after adaptation", None),
-        ("learning-success", "Learning: success", "Valid/Success", "success after adaptation", SHARE),
-        ("eta", "Weight of the intrinsic reward", "EtaShare", "sigmoid of eta", SHARE),
+        Kind("learning-return", "Learning: return", "Valid/Returns", "return after adaptation"),
+        Kind("learning-success", "Learning: success", "Valid/Success", "success after adaptation", SHARE),
+        Kind("eta", "Weight of the intrinsic reward", "EtaShare", "sigmoid of eta", SHARE),
     ]
-    entries = []
-    for name, title, column, axis, limits in kinds:
-        panels = comparison.panels(lambda records, column=column: learning_curve(records, column))
-        if panels:
-            caption = f"On training tasks, {axis} in each meta-iteration, against the steps that training has taken."
-            entries.append(Entry(name, title, caption, compare.curves(panels, STEPS, axis, limits=limits)))
-    return entries
+    caption = "On training tasks, {} in each meta-iteration, against the steps that training has taken."
+    return _curves(comparison, kinds, learning_curve, "environment steps", caption)
 
 
 def _adaptation(comparison: Comparison) -> list[Entry]:
     kinds = [
-        ("adaptation-return", "Adaptation: return", "Returns", "held-out return", None),
-        ("adaptation-success", "Adaptation: success", "Success", "held-out success", SHARE),
+        Kind("adaptation-return", "Adaptation: return", "Returns", "held-out return"),
+        Kind("adaptation-success", "Adaptation: success", "Success", "held-out success", SHARE),
     ]
     steps = "inner steps (PEARL: trajectories of context)" if PEARL in comparison.methods else "inner steps"
+    caption = "The trained policy's {} before adaptation (0), and after each step of it."
+    return _curves(comparison, kinds, adaptation_curve, steps, caption)
+
+
+def _curves(
+    comparison: Comparison,
+    kinds: list[Kind],
+    curve: Callable[[list[Record], str], Curve | None],
+    x_label: str,
+    caption: str,
+) -> list[Entry]:
     entries = []
-    for name, title, metric, axis, limits in kinds:
-        panels = comparison.panels(lambda records, metric=metric: adaptation_curve(records, metric))
+    for kind in kinds:
+        panels = comparison.panels(lambda records, metric=kind.metric: curve(records, metric))
         if panels:
-            caption = f"The trained policy's {axis} before adaptation (0), and after each step of it."
-            entries.append(Entry(name, title, caption, compare.curves(panels, steps, axis, limits=limits)))
+            figure = compare.curves(panels, x_label, kind.y_label, limits=kind.limits)
+            entries.append(Entry(kind.name, kind.title, caption.format(kind.y_label), figure))
     return entries
 
 
