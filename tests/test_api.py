@@ -16,12 +16,12 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("api") / "run"
-    return mime.train(small_runs.small(use_vime=True, num_batches=2), folder), folder
+    return mime.train(small_runs.small(num_batches=2), folder), folder
 
 
 def test_training_is_that_of_the_command(trained, tmp_path):
     outcome, folder = trained
-    small_runs.run(tmp_path / "run", use_vime=True, num_batches=2)
+    small_runs.run(tmp_path / "run", num_batches=2)
     assert small_runs.results(folder) == small_runs.results(tmp_path / "run")
     assert outcome.iteration == 3
     assert not outcome.interrupted
@@ -30,11 +30,11 @@ def test_training_is_that_of_the_command(trained, tmp_path):
 def test_a_run_is_neither_replaced_nor_continued_as_another_one(trained):
     _, folder = trained
     with pytest.raises(mime.UserError, match="holds a run already"):
-        mime.train(small_runs.small(use_vime=True, num_batches=2), folder)
+        mime.train(small_runs.small(num_batches=2), folder)
     with pytest.raises(mime.UserError, match=r"gamma: 0\.5, but the run has 0\.99"):
-        mime.train(small_runs.small(use_vime=True, num_batches=2, gamma=0.5), folder, resume=True)
+        mime.train(small_runs.small(num_batches=2, gamma=0.5), folder, resume=True)
     with pytest.raises(mime.UserError, match="seed: 1, but the run has 0"):
-        mime.train(small_runs.small(use_vime=True, num_batches=2), folder, resume=True, seed=1)
+        mime.train(small_runs.small(num_batches=2), folder, resume=True, seed=1)
 
 
 def test_adaptation_to_a_task(trained):
