@@ -34,6 +34,12 @@ class Experiment(Configuration):
     """Width of each hidden layer of the policy."""
     nonlinearity: Literal["tanh", "relu", "elu", "sigmoid"] = "tanh"
     """Activation of the policy's hidden layers."""
+    latent_size: ZeroOrMore = 0
+    """Numbers that the policy draws once for a trajectory and sees in every step (MAESN); 0 for none."""
+    scale_actions: bool = False
+    """Let half the environment's box of actions be the unit of the policy's means and standard deviations."""
+    initial_std: Positive = 1.0
+    """Standard deviation of continuous actions before training."""
 
     # Advantages
     gamma: Fraction = 0.99
@@ -44,8 +50,10 @@ class Experiment(Configuration):
     # Inner loop
     num_steps: OneOrMore = 1
     """Inner gradient steps, each on fresh episodes."""
-    fast_lr: Positive = 0.05
-    """Rate of the inner gradient steps."""
+    fast_lr: Positive | Literal["learned"] = 0.05
+    """Rate of the inner gradient steps; `learned` for one of each parameter, improved by the outer step (Meta-SGD)."""
+    initial_fast_lr: Positive = 0.05
+    """Where learned rates start."""
     fast_batch_size: OneOrMore = 20
     """Trajectories per task in each batch."""
     first_order: bool = False
@@ -80,8 +88,11 @@ class Experiment(Configuration):
     """Standard deviation of that noise."""
 
     # Exploration
-    bonus: Literal["information-gain"] = "information-gain"
+    bonus: Literal["information-gain", "state-entropy", "rnd", "ensemble-disagreement"] = "information-gain"
     """What the intrinsic reward is."""
+    bonus_credit: Literal["mixed", "before"] = "mixed"
+    """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policy before
+    adaptation alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""
     pre_epochs: ZeroOrMore = 0
     """Warm-up meta-iterations: the dynamics model learns, the policy sees the extrinsic reward alone."""
     eta: Number = 0.1
@@ -90,6 +101,8 @@ class Experiment(Configuration):
     """Initial logit of the intrinsic reward's weight, with adapt-eta."""
     eta_lr: NonNegative = 1000.0
     """Rate of the logit's updates."""
+    eta_rule: Literal["clipped", "adam"] = "clipped"
+    """How the logit follows its gradient: a clipped step as in the paper, or Adam, whatever the gradient's scale."""
     eta_objective: Literal["rewards", "advantages"] = "rewards"
     """What the learned weight maximises after adaptation: rewards as in the paper, or advantages (unbiased)."""
     normalize_spaces: bool = False
@@ -108,6 +121,10 @@ class Experiment(Configuration):
     """Factor of the divergence from the prior in its loss."""
     dyn_second_order: bool = False
     """Measure information gain by VIME's closed form in place of one Adam step."""
+    dyn_memory: ZeroOrMore = 0
+    """Transitions of the last 20 meta-iterations that its outer updates learn from again; 0 for none."""
+    dyn_within_task: bool = False
+    """Let the model learn from a task's trajectories one after the other: to later ones, what they show is not new."""
 
     def check(self) -> None:
         """Refuses values that do not go together."""

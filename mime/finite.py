@@ -8,8 +8,8 @@ from jaxtyping import Array, Bool
 
 
 def all_finite(tree: Any) -> Bool[Array, ""]:
-    """Whether every number in a pytree is finite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
+    """Whether every number in a pytree is finite; so it is where there are none."""
+    return jnp.all(jnp.array([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)], bool))
 
 
 def select(condition: Bool[Array, ""], this: Any, other: Any) -> Any:

@@ -1,82 +1,45 @@
-"""Stochastic policies: multilayer perceptrons over Gaussian and categorical actions."""
+"""Stochastic policies: multilayer perceptrons for Gaussian and categorical actions, and what a latent adds to them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import equinox as eqx
 import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mime.distributions import Categorical, Gaussian
 
 NONLINEARITIES = {"tanh": jnp.tanh, "relu": jax.nn.relu, "elu": jax.nn.elu, "sigmoid": jax.nn.sigmoid}
 MIN_LOG_STD = math.log(1e-6)
 
 
-class Gaussian(eqx.Module):
-    """A normal distribution with independent coordinates."""
-
-    mean: Float[Array, "*batch action"]
-    log_std: Float[Array, "*batch action"]
-
-    def sample(self, *, key: PRNGKeyArray) -> Float[Array, "*batch action"]:
-        """One action, unclipped."""
-        return self.mean + jnp.exp(self.log_std) * jax.random.normal(key, self.mean.shape)
-
-    def log_prob(self, action: Float[Array, "*batch action"]) -> Float[Array, "*batch"]:
-        """Logarithm of the density at `action`."""
-        standardised = (action - self.mean) * jnp.exp(-self.log_std)
-        return -jnp.sum(0.5 * standardised**2 + self.log_std + 0.5 * math.log(2 * math.pi), axis=-1)
-
-    def kl(self, other: "Gaussian") -> Float[Array, "*batch"]:
-        """Kullback-Leibler divergence KL(self || other), in nats."""
-        log_ratio = self.log_std - other.log_std
-        distance = (self.mean - other.mean) * jnp.exp(-other.log_std)
-        return jnp.sum(0.5 * (jnp.exp(2 * log_ratio) + distance**2 - 1) - log_ratio, axis=-1)
-
-
-class Categorical(eqx.Module):
-    """A distribution over discrete actions."""
-
-    logits: Float[Array, "*batch choices"]
-
-    def sample(self, *, key: PRNGKeyArray) -> Int[Array, "*batch"]:
-        """One action."""
-        return jax.random.categorical(key, self.logits)
-
-    def log_prob(self, action: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
-        """Logarithm of the probability of `action`."""
-        log_probabilities = jax.nn.log_softmax(self.logits)
-        return jnp.take_along_axis(log_probabilities, action[..., None], axis=-1)[..., 0]
-
-    def kl(self, other: "Categorical") -> Float[Array, "*batch"]:
-        """Kullback-Leibler divergence KL(self || other), in nats."""
-        ours, theirs = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
-        return jnp.sum(jnp.exp(ours) * (ours - theirs), axis=-1)
-
-
-Distribution = Gaussian | Categorical
-
-
 class GaussianPolicy(eqx.Module):
     """Tanh network for the mean of the action; the standard deviation is learned but does not depend on the state.
 
-    The environment clips actions, the policy does not: log-probabilities are those of the unclipped action.
+    The environment clips actions, the policy does not: log-probabilities are those of the unclipped action. The
+    network's numbers are in units of `unit` around `centre`: 1 around 0, or half the box of actions around its middle.
 
     Args:
         observation_size: Numbers in an observation.
         action_size: Numbers in an action.
         hidden_sizes: Width of each hidden layer.
         nonlinearity: A key of `NONLINEARITIES`.
-        key: For the Xavier-uniform initial weights. Biases start at 0, standard deviations at 1.
+        box: Of actions, whose half is to be the unit; None for 1 around 0.
+        initial_std: Standard deviation of the actions at first, in units.
+        key: For the Xavier-uniform initial weights. Biases start at 0.
     """
 
     layers: tuple[eqx.nn.Linear, ...]
     mu: eqx.nn.Linear
     sigma: Float[Array, "action"]
     nonlinearity: str = eqx.field(static=True)
+    centre: tuple[float, ...] | None = eqx.field(static=True)
+    unit: tuple[float, ...] | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -85,17 +48,25 @@ class GaussianPolicy(eqx.Module):
         *,
         hidden_sizes: Sequence[int] = (64, 64),
         nonlinearity: str = "tanh",
+        box: gymnasium.spaces.Box | None = None,
+        initial_std: float = 1.0,
         key: PRNGKeyArray,
     ):
         *hidden, self.mu = xavier_layers([observation_size, *hidden_sizes, action_size], key=key)
         self.layers = tuple(hidden)
-        self.sigma = jnp.zeros(action_size)
+        self.sigma = jnp.full(action_size, math.log(initial_std))
         self.nonlinearity = nonlinearity
+        self.centre = None if box is None else tuple(((box.high + box.low) / 2).tolist())
+        self.unit = None if box is None else tuple(((box.high - box.low) / 2).tolist())
 
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Gaussian:
-        """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation."""
-        features = _hidden_features(self.layers, self.nonlinearity, observation)
-        return Gaussian(mean=_affine(self.mu, features), log_std=jnp.maximum(self.sigma, MIN_LOG_STD))
+        """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation, in units."""
+        mean = _affine(self.mu, _hidden_features(self.layers, self.nonlinearity, observation))
+        log_std = jnp.maximum(self.sigma, MIN_LOG_STD)
+        if self.unit is None:
+            return Gaussian(mean, log_std)
+        unit = jnp.array(self.unit)
+        return Gaussian(jnp.array(self.centre) + unit * mean, jnp.log(unit) + log_std)
 
 
 class CategoricalPolicy(eqx.Module):
@@ -130,7 +101,53 @@ class CategoricalPolicy(eqx.Module):
         return Categorical(logits=_affine(self.layers[-1], features))
 
 
-Policy = GaussianPolicy | CategoricalPolicy
+class LatentPolicy(eqx.Module):
+    """A policy that sees, besides the observation, a latent that is drawn once for a trajectory and held.
+
+    Noise that is consistent over a trajectory explores further than noise that is drawn anew in every step, and an
+    inner step on the latent's distribution turns whole trajectories.
+
+    Args:
+        policy: Whose inputs are observations and latent, concatenated.
+        latent_size: Numbers in the latent. Its distribution starts as N(0, I).
+
+    References:
+        Gupta et al. 2018, MAESN, arXiv 1802.07245. Here the latent's distribution before adaptation is shared by all
+        tasks, as the policy's other parameters are.
+    """
+
+    policy: GaussianPolicy | CategoricalPolicy
+    latent_mean: Float[Array, "latent"]
+    latent_log_std: Float[Array, "latent"]
+
+    def __init__(self, policy: GaussianPolicy | CategoricalPolicy, latent_size: int):
+        self.policy = policy
+        self.latent_mean, self.latent_log_std = jnp.zeros(latent_size), jnp.zeros(latent_size)
+
+    def __call__(
+        self, observation: Float[Array | np.ndarray, "observation"], latent: Float[Array, "latent"] | None = None
+    ) -> Gaussian | Categorical:
+        """The distribution of the action in one state, given the latent; its mean by default."""
+        latent = self.latent_mean if latent is None else latent
+        return self.policy(jnp.concatenate([jnp.asarray(observation), latent]))
+
+    @property
+    def latent(self) -> Gaussian:
+        """The latent's distribution."""
+        return Gaussian(self.latent_mean, jnp.maximum(self.latent_log_std, MIN_LOG_STD))
+
+
+Policy = GaussianPolicy | CategoricalPolicy | LatentPolicy
+Behaviour = Callable[[Float[Array, "observation"]], Any]
+"""A policy, or whatever else maps an observation to a distribution of actions with a method `sample(*, key)`."""
+
+
+def begin(policy: Behaviour, *, key: PRNGKeyArray) -> tuple[Behaviour, Float[Array, "latent"] | None]:
+    """How a policy behaves in a trajectory that begins, and the latent drawn for it; None without one."""
+    if not isinstance(policy, LatentPolicy):
+        return policy, None
+    latent = policy.latent.sample(key=key)
+    return lambda observation: policy(observation, latent), latent
 
 
 def make_policy(
@@ -139,35 +156,76 @@ def make_policy(
     *,
     hidden_sizes: Sequence[int],
     nonlinearity: str,
+    latent_size: int = 0,
+    scale_actions: bool = False,
+    initial_std: float = 1.0,
     key: PRNGKeyArray,
 ) -> Policy:
     """The policy that fits an environment's spaces: categorical for discrete actions, else Gaussian.
 
+    Args:
+        observation_space: Of the environment.
+        action_space: Of the environment.
+        hidden_sizes: Width of each hidden layer.
+        nonlinearity: A key of `NONLINEARITIES`.
+        latent_size: Numbers in the latent of a trajectory; 0 for a policy without one.
+        scale_actions: Let half the box of actions be the unit of the policy.
+        initial_std: Standard deviation of continuous actions at first, in units.
+        key: For the initial weights.
+
     Raises:
-        ValueError: For spaces that are neither vectors nor, for actions, discrete.
+        ValueError: For spaces that are neither vectors nor, for actions, discrete; for actions to be scaled to a box
+            without bounds.
     """
     if not isinstance(observation_space, gymnasium.spaces.Box) or len(observation_space.shape) != 1:
         raise ValueError(f"observations must be a vector (a Box of one axis), not {observation_space}")
-    size = observation_space.shape[0]
+    size = observation_space.shape[0] + latent_size
     options = {"hidden_sizes": hidden_sizes, "nonlinearity": nonlinearity, "key": key}
     if isinstance(action_space, gymnasium.spaces.Discrete):
-        return CategoricalPolicy(size, int(action_space.n), **options)
-    if isinstance(action_space, gymnasium.spaces.Box) and len(action_space.shape) == 1:
-        return GaussianPolicy(size, action_space.shape[0], **options)
-    raise ValueError(f"actions must be Discrete or a Box of one axis, not {action_space}")
+        policy = CategoricalPolicy(size, int(action_space.n), **options)
+    elif isinstance(action_space, gymnasium.spaces.Box) and len(action_space.shape) == 1:
+        if scale_actions and not action_space.is_bounded():
+            raise ValueError(f"scale-actions: true needs a bounded box of actions, not {action_space}")
+        box = action_space if scale_actions else None
+        policy = GaussianPolicy(size, action_space.shape[0], box=box, initial_std=initial_std, **options)
+    else:
+        raise ValueError(f"actions must be Discrete or a Box of one axis, not {action_space}")
+    return LatentPolicy(policy, latent_size) if latent_size else policy
 
 
 def named_parameters(policy: Policy) -> dict[str, Array]:
-    """The policy's arrays under the names of the PyTorch state dict: layer1.weight [out, in], ..., mu.weight, sigma."""
+    """The policy's arrays under the names of the PyTorch state dict: layer1.weight [out, in], ..., mu.weight, sigma.
+
+    Those of a latent are called latent.mean and latent.log_std. Actions are in the environment's units: a network with
+    these arrays needs to know of no other.
+    """
+    if isinstance(policy, LatentPolicy):
+        latent = {"latent.mean": policy.latent_mean, "latent.log_std": policy.latent_log_std}
+        return named_parameters(policy.policy) | latent
     layers = {f"layer{number}": layer for number, layer in enumerate(policy.layers, start=1)}
-    if isinstance(policy, GaussianPolicy):
-        layers["mu"] = policy.mu
     named = {f"{name}.{part}": getattr(layer, part) for name, layer in layers.items() for part in ("weight", "bias")}
-    return named | ({"sigma": policy.sigma} if isinstance(policy, GaussianPolicy) else {})
+    if isinstance(policy, CategoricalPolicy):
+        return named
+    weight, bias, sigma = policy.mu.weight, policy.mu.bias, policy.sigma
+    if policy.unit is not None:
+        unit = jnp.array(policy.unit)
+        weight, bias, sigma = unit[:, None] * weight, jnp.array(policy.centre) + unit * bias, jnp.log(unit) + sigma
+    return named | {"mu.weight": weight, "mu.bias": bias, "sigma": sigma}
 
 
 def with_parameters(policy: Policy, named: dict[str, Array]) -> Policy:
     """The policy with its arrays replaced by those of the same names."""
+    if isinstance(policy, LatentPolicy):
+        inner = with_parameters(policy.policy, named)
+        parts = inner, named["latent.mean"], named["latent.log_std"]
+        return eqx.tree_at(lambda p: (p.policy, p.latent_mean, p.latent_log_std), policy, parts)
+    if isinstance(policy, GaussianPolicy) and policy.unit is not None:
+        unit = jnp.array(policy.unit)
+        named = named | {
+            "mu.weight": named["mu.weight"] / unit[:, None],
+            "mu.bias": (named["mu.bias"] - jnp.array(policy.centre)) / unit,
+            "sigma": named["sigma"] - jnp.log(unit),
+        }
     # They are named in the order of the pytree's leaves.
     return jax.tree.unflatten(jax.tree.structure(policy), [named[name] for name in named_parameters(policy)])
 

@@ -15,6 +15,9 @@ class Scripted:
         self.policy = getattr(module, f"Sawyer{aliases.get(name, name)}V3Policy")()
         self.goal = goal
 
+    def begin(self, generator):
+        return self, None
+
     def noise(self, generator, num_steps):
         return np.zeros((num_steps, 4), np.float32)
 

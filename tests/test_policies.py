@@ -8,7 +8,8 @@ import pytest
 from scipy import integrate, special, stats
 
 from mime import policies
-from mime.policies import Categorical, CategoricalPolicy, Gaussian, GaussianPolicy, named_parameters, with_parameters
+from mime.distributions import Categorical, Gaussian
+from mime.policies import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
 
 KEY = jax.random.key(0)
 ACTIVATIONS = {

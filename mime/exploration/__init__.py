@@ -6,7 +6,10 @@ import gymnasium
 
 from mime.config import Experiment
 from mime.exploration.bonus import Bonus
+from mime.exploration.disagreement import EnsembleDisagreement
 from mime.exploration.information_gain import InformationGain
+from mime.exploration.rnd import RandomNetworkDistillation
+from mime.exploration.state_entropy import StateEntropy
 
 
 def make_bonus(
@@ -27,8 +30,15 @@ def make_bonus(
     """
     if not experiment.use_vime:
         return None
+    if experiment.bonus == "state-entropy":
+        return StateEntropy(varying)
+    size = observation_space.shape[0] if varying is None else len(varying)
+    if experiment.bonus == "rnd":
+        return RandomNetworkDistillation(size, action_space, experiment.dyn_hidden, varying)
+    if experiment.bonus == "ensemble-disagreement":
+        return EnsembleDisagreement(size, action_space, experiment.dyn_hidden, varying)
     return InformationGain(
-        observation_size=observation_space.shape[0] if varying is None else len(varying),
+        observation_size=size,
         action_space=action_space,
         num_tasks=num_tasks,
         warm_up=experiment.pre_epochs,
@@ -40,5 +50,7 @@ def make_bonus(
         outer_rate=experiment.dyn_fast_lr,
         first_order=experiment.first_order,
         closed_form=experiment.dyn_second_order,
+        memory=experiment.dyn_memory,
+        within_task=experiment.dyn_within_task,
         varying=varying,
     )

@@ -2,7 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+import optax
+from jaxtyping import Array, Float
 
 LARGEST_CHANGE = 0.3
 
@@ -15,18 +16,19 @@ def mix(
     return (1.05 - share) * extrinsic + (0.05 + share) * intrinsic
 
 
-def updated(
-    eta: Float[Array, ""], gradient: Float[Array, ""], *, rate: float
-) -> tuple[Float[Array, ""], Bool[Array, ""]]:
-    """One descent step on the logit, relative to the share s and at most 0.3 long.
+def optimiser(rule: str, rate: float) -> optax.GradientTransformation:
+    """How the logit follows its gradient.
 
     Args:
-        eta: The logit.
-        gradient: Derivative of the loss with respect to the logit.
+        rule: `clipped`: a descent step relative to the share s, at most 0.3 long (the paper's); it depends on the
+            gradient's scale, which differs between experiments. `adam`: steps of about `rate`, shorter where the
+            gradient's sign is uncertain, whatever its scale.
         rate: Factor of the step.
-
-    Returns:
-        The new logit, and whether the step was cut to 0.3.
     """
-    step = rate * gradient / jax.nn.sigmoid(eta)
-    return eta - jnp.clip(step, -LARGEST_CHANGE, LARGEST_CHANGE), jnp.abs(step) > LARGEST_CHANGE
+    if rule == "adam":
+        return optax.adam(rate)
+
+    def step(gradient, eta):
+        return -jnp.clip(rate * gradient / jax.nn.sigmoid(eta), -LARGEST_CHANGE, LARGEST_CHANGE)
+
+    return optax.stateless(step)

@@ -18,23 +18,25 @@ from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
 from mime.exploration.bonus import Metrics
+from mime.exploration.gains import adam_gain, closed_form_gain
+from mime.exploration.memory import Memory
 from mime.exploration.spaces import Statistics
 from mime.parallel import over_tasks
 from mime.sampling.episodes import Episodes
 from mime.statistics import masked_mean
 
-CLOSED_FORM_STEP = 0.01
 LARGEST_GAIN = 1000.0
 FIRST_ITERATION_UPDATES = 50
 
 
 class DynamicsState(eqx.Module):
-    """Bayesian model of p(next observation | observation, action), its optimiser, and the statistics of its spaces."""
+    """Bayesian model of p(next observation | observation, action), its optimiser, statistics of its spaces, memory."""
 
     network: BayesianNetwork
     optimiser: optax.OptState
     observation_statistics: Statistics
     action_statistics: Statistics
+    memory: Memory | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +48,8 @@ class InformationGain:
         action_space: Box, or Discrete, whose actions the model sees one-hot.
         num_tasks: Tasks per meta-iteration; the outer rate grows with its square.
         warm_up: Iterations whose statistics normalise the spaces, if they are normalised at all.
-        normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form: See the keys of
-            `mime.config.Experiment`.
+        normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form, memory,
+            within_task: See the keys of `mime.config.Experiment`.
         varying: The observation's dimensions that the model sees and predicts; None for all.
     """
 
@@ -63,6 +65,8 @@ class InformationGain:
     outer_rate: float
     first_order: bool
     closed_form: bool
+    memory: int = 0
+    within_task: bool = False
     varying: Sequence[int] | None = None
 
     @property
@@ -91,6 +95,9 @@ class InformationGain:
             optimiser=self.optimiser.init(network),
             observation_statistics=Statistics.empty(self.observation_size),
             action_statistics=Statistics.empty(self.action_size),
+            memory=Memory.empty(self.memory, self.observation_size + self.action_size, self.observation_size)
+            if self.memory
+            else None,
         )
 
     def rewards(
@@ -100,7 +107,15 @@ class InformationGain:
         inputs, targets = self._examples(state, episodes)
         noise = state.network.draw(*episodes.rewards.shape, key=key)
         gain = closed_form_gain if self.closed_form else lambda *args: adam_gain(*args, rate=self.rate)
-        gains = jax.vmap(gain, in_axes=(None, 0, 0, 0))(state.network, inputs, targets, noise)
+        if not self.within_task:
+            gains = jax.vmap(gain, in_axes=(None, 0, 0, 0))(state.network, inputs, targets, noise)
+            return jnp.clip(gains, 0, LARGEST_GAIN)
+
+        def of_a_trajectory(network, trajectory):
+            inputs, targets, valid, noise = trajectory
+            return self._adapted(network, (inputs, targets, valid), noise), gain(network, inputs, targets, noise)
+
+        gains = jax.lax.scan(of_a_trajectory, state.network, (inputs, targets, episodes.valid, noise))[1]
         return jnp.clip(gains, 0, LARGEST_GAIN)
 
     def adapt(self, state: DynamicsState, episodes: Episodes, *, key: PRNGKeyArray) -> DynamicsState:
@@ -143,13 +158,15 @@ class InformationGain:
             network = adapted(network, task_inner, inner_noise)
             return bnn.loss(network, *task_after, after_noise, kl_scale=self.kl_scale)
 
-        def outer_loss(network, noise):
+        def outer_loss(network, noise, key):
             losses = over_tasks(task_loss, shared=network)
-            return jnp.mean(losses(inner_examples, inner_noise, after_examples, noise))
+            mean = jnp.mean(losses(inner_examples, inner_noise, after_examples, noise))
+            return mean if state.memory is None else mean + self._remembered_loss(network, state.memory, key)
 
         def outer_update(index, carry):
             network, optimiser = carry
-            gradient = jax.grad(outer_loss)(network, draw(jax.random.fold_in(after_key, index), after))
+            key = jax.random.fold_in(after_key, index)
+            gradient = jax.grad(outer_loss)(network, draw(key, after), key)
             changes, optimiser = self.optimiser.update(gradient, optimiser)
             return eqx.apply_updates(network, changes), optimiser
 
@@ -165,7 +182,11 @@ class InformationGain:
             "Dynamics/OldMSELoss": mean_squared_error(state.network),
             "Dynamics/NewMSELoss": mean_squared_error(network),
         }
-        state = DynamicsState(network, optimiser, state.observation_statistics, state.action_statistics)
+        memory = state.memory
+        if memory is not None:
+            examples = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), after_examples)
+            memory = memory.including(*examples, key=inner_key)
+        state = DynamicsState(network, optimiser, state.observation_statistics, state.action_statistics, memory)
         return self._with_statistics(state, [*inner, after], iteration), metrics
 
     def tensors(self, state: DynamicsState) -> dict[str, Array]:
@@ -191,6 +212,11 @@ class InformationGain:
             named[f"{space}.mean"] = statistics.mean
             named[f"{space}.sum_of_squares"] = statistics.sum_of_squares
         return named
+
+    def _remembered_loss(self, network: BayesianNetwork, memory: Memory, key: PRNGKeyArray) -> Float[Array, ""]:
+        examples = memory.inputs, memory.targets, memory.valid
+        noise = network.draw(len(memory.inputs), key=jax.random.fold_in(key, 0))
+        return bnn.loss(network, *examples, noise, kl_scale=self.kl_scale)
 
     def _adapted(self, network: BayesianNetwork, examples: tuple[Array, Array, Array], noise: Array) -> BayesianNetwork:
         gradient = jax.grad(bnn.loss)(network, *examples, noise, kl_scale=self.kl_scale)
@@ -229,66 +255,7 @@ class InformationGain:
             observations = observations.including(self._modelled(episodes.observations), valid)
             if not isinstance(self.action_space, gymnasium.spaces.Discrete):
                 actions = actions.including(episodes.actions, valid)
-        return DynamicsState(state.network, state.optimiser, observations, actions)
-
-
-def adam_gain(
-    network: BayesianNetwork,
-    inputs: Float[Array, "steps in"],
-    targets: Float[Array, "steps out"],
-    noise: Float[Array, "steps samples units"],
-    *,
-    rate: float,
-) -> Float[Array, "steps"]:
-    """KL of the posterior after one Adam step on each transition of a trajectory from the posterior before it.
-
-    Each step starts from the same posterior; only Adam's moments run along the trajectory.
-    """
-    optimiser = optax.adam(rate)
-
-    def gain(moments, gradient):
-        step, moments = optimiser.update(gradient, moments)
-        return moments, network.divergence_after(step)
-
-    gradients = likelihood_gradients(network, inputs, targets, noise)
-    return jax.lax.scan(gain, optimiser.init(network), gradients)[1]
-
-
-def closed_form_gain(
-    network: BayesianNetwork,
-    inputs: Float[Array, "steps in"],
-    targets: Float[Array, "steps out"],
-    noise: Float[Array, "steps samples units"],
-) -> Float[Array, "steps"]:
-    """step² / 2 * gradient^T H^-1 gradient, the KL of a natural-gradient step to second order (VIME, eq. 16-17).
-
-    H is the Hessian of the KL at the posterior: 1 / std² for a mean and 2 (d std / d rho)² / std² for a rho.
-    """
-    gradients = likelihood_gradients(network, inputs, targets, noise)
-
-    def mean_term(slope, std):
-        return (slope * std) ** 2
-
-    def rho_term(slope, std, rho):
-        return (slope * std / jax.nn.sigmoid(rho)) ** 2 / 2
-
-    terms = [
-        jax.tree.map(mean_term, gradients.mean, network.std),
-        jax.tree.map(rho_term, gradients.rho, network.std, network.rho),
-    ]
-    total = sum(jnp.sum(leaf, axis=range(1, leaf.ndim)) for leaf in jax.tree.leaves(terms))
-    return 0.5 * CLOSED_FORM_STEP**2 * total
-
-
-def likelihood_gradients(
-    network: BayesianNetwork,
-    inputs: Float[Array, "steps in"],
-    targets: Float[Array, "steps out"],
-    noise: Float[Array, "steps samples units"],
-) -> BayesianNetwork:
-    """Gradient of each transition's negative log-likelihood: the network's structure with a leading `steps` axis."""
-    gradient = jax.grad(bnn.negative_log_likelihood)
-    return jax.vmap(gradient, in_axes=(None, 0, 0, 0))(network, inputs, targets, noise)
+        return DynamicsState(state.network, state.optimiser, observations, actions, state.memory)
 
 
 def squared_error(network: BayesianNetwork, inputs: Array, targets: Array, valid: Array) -> Float[Array, ""]:

@@ -1,13 +1,14 @@
 """One meta-iteration, for every method: explore, adapt, explore again, and improve what was adapted from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mime.baseline import advantages
@@ -20,28 +21,49 @@ from mime.meta import objectives, trpo
 from mime.meta.adaptation import adapt, distributions, share
 from mime.meta.objectives import Outcome
 from mime.parallel import over_tasks
-from mime.policies import Policy, named_parameters, with_parameters
+from mime.policies import LatentPolicy, Policy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
 from mime.statistics import standardise
+from mime.tensors import named_leaves, with_leaves
 
+INITIAL_LATENT_RATE = 0.7
 Metrics = dict[str, Array]
 Steps = Float[Array, "*tasks trajectories steps"]
+
+
+class Shared(NamedTuple):
+    """What the outer step improves.
+
+    Attributes:
+        policy: The shared parameters theta.
+        fast_lr: Rates of the inner steps, one for each of the policy's parameters; None if they are not learned.
+    """
+
+    policy: Policy
+    fast_lr: Policy | None = None
 
 
 class LearnerState(eqx.Module):
     """Everything that training changes.
 
     Attributes:
-        policy: The shared parameters theta.
+        shared: What the outer step improves.
         bonus: State of the intrinsic reward; None without one.
         eta: Logit of the intrinsic reward's weight.
+        eta_optimiser: State of the rule that it is learned by.
         iteration: Meta-iterations done.
     """
 
-    policy: Policy
+    shared: Shared
     bonus: Any
     eta: Float[Array, ""]
+    eta_optimiser: optax.OptState
     iteration: Int[Array, ""]
+
+    @property
+    def policy(self) -> Policy:
+        """The shared parameters theta."""
+        return self.shared.policy
 
 
 class Agent(eqx.Module):
@@ -91,15 +113,33 @@ class Learner:
         """Whether an iteration can be compiled as a whole."""
         return self.sampler.compiled
 
+    @property
+    def explores_first(self) -> bool:
+        """Whether the bonus rewards the policy before adaptation alone."""
+        return self.bonus is not None and self.experiment.bonus_credit == "before"
+
+    @property
+    def eta_optimiser(self) -> optax.GradientTransformation:
+        """The rule by which the logit is learned."""
+        return learned_eta.optimiser(self.experiment.eta_rule, self.experiment.eta_lr)
+
     def init(self, policy: Policy, *, key: PRNGKeyArray) -> LearnerState:
         """The state before training."""
         logit = self.experiment.adaptable_eta if self.experiment.adapt_eta else self.experiment.eta
+        eta = jnp.asarray(logit, jnp.float32)
         return LearnerState(
-            policy=policy,
+            shared=Shared(policy, self._initial_rates(policy) if self.experiment.fast_lr == "learned" else None),
             bonus=None if self.bonus is None else self.bonus.init(key=key),
-            eta=jnp.asarray(logit, jnp.float32),
+            eta=eta,
+            eta_optimiser=self.eta_optimiser.init(eta),
             iteration=jnp.zeros((), int),
         )
+
+    def _initial_rates(self, policy: Policy) -> Policy:
+        rates = jax.tree.map(lambda leaf: jnp.full_like(leaf, self.experiment.initial_fast_lr), policy)
+        if not isinstance(policy, LatentPolicy):
+            return rates
+        return eqx.tree_at(lambda r: r.latent_mean, rates, jnp.full_like(policy.latent_mean, INITIAL_LATENT_RATE))
 
     def iterate(self, state: LearnerState, tasks: Any, key: PRNGKeyArray) -> tuple[LearnerState, Metrics, Trial]:
         """One meta-iteration.
@@ -151,7 +191,7 @@ class Learner:
         """Each task's agent after one inner step on its experience."""
         warming_up = state.iteration < self.experiment.pre_epochs
         advantages = self.advantages(experience, state.eta, warming_up)
-        policies = over_tasks(self._adapt)(agents.policy, experience, advantages)
+        policies = over_tasks(self._adapt, shared=state.shared)(agents.policy, experience, advantages)
         if self.bonus is None:
             return Agent(policies, None)
         keys = jax.random.split(key, experience.extrinsic.shape[0])
@@ -161,8 +201,8 @@ class Learner:
     @partial(jax.jit, static_argnums=0)
     def improve(self, state: LearnerState, trial: Trial, key: PRNGKeyArray) -> tuple[LearnerState, Metrics]:
         """The outer step: new shared parameters, and with them the bonus and the weight of its rewards."""
-        policy, metrics = self._improve_policy(state, trial)
-        bonus, eta = state.bonus, state.eta
+        shared, metrics = self._improve_policy(state, trial)
+        bonus, eta, eta_optimiser = state.bonus, state.eta, state.eta_optimiser
         if self.bonus is not None:
             bonus, bonus_metrics = self.bonus.update(
                 state.bonus,
@@ -175,9 +215,9 @@ class Learner:
             bonus = select(finite, bonus, state.bonus)
             metrics |= bonus_metrics | {"Dynamics/Refused": ~finite}
         if self.experiment.adapt_eta:
-            eta, eta_metrics = self._improve_eta(state, trial)
+            eta, eta_optimiser, eta_metrics = self._improve_eta(state, trial)
             metrics |= eta_metrics
-        return LearnerState(policy, bonus, eta, state.iteration + 1), metrics
+        return LearnerState(shared, bonus, eta, eta_optimiser, state.iteration + 1), metrics
 
     def advantages(self, experience: Experience, eta: Float[Array, ""], warming_up: Bool[Array, ""]) -> Steps:
         """Advantages of the rewards that the method learns from."""
@@ -185,7 +225,7 @@ class Learner:
 
     def rewards(self, experience: Experience, eta: Float[Array, ""], warming_up: Bool[Array, ""]) -> Steps:
         """The extrinsic rewards, mixed after the warm-up with the bonus standardised over each task's batch."""
-        if self.bonus is None:
+        if self.bonus is None or self.explores_first:
             return experience.extrinsic
         intrinsic = over_tasks(standardise)(experience.intrinsic, experience.episodes.valid)
         return jnp.where(warming_up, experience.extrinsic, learned_eta.mix(experience.extrinsic, intrinsic, eta))
@@ -194,49 +234,58 @@ class Learner:
         discounts = {"gamma": self.experiment.gamma, "gae_lambda": self.experiment.gae_lambda}
         return over_tasks(partial(advantages, **discounts))(experience.episodes, rewards)
 
-    def _adapt(self, policy: Policy, experience: Experience, advantages: Steps) -> Policy:
-        options = {"fast_lr": self.experiment.fast_lr, "first_order": self.experiment.first_order}
+    def _adapt(self, shared: Shared, policy: Policy, experience: Experience, advantages: Steps) -> Policy:
+        rates = self.experiment.fast_lr if shared.fast_lr is None else shared.fast_lr
+        options = {"fast_lr": rates, "first_order": self.experiment.first_order}
         return adapt(policy, experience.episodes, advantages, **options)
 
-    def outcome(self, policy: Policy, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
+    def outcome(self, shared: Shared, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
         """What shared parameters lead to: the inner loop repeated on recorded experience."""
 
-        def of_a_task(policy: Policy, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
-            before = []
+        def of_a_task(shared: Shared, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
+            policy, before = shared.policy, []
             for experience, inner_advantage in zip(trial.inner, inner_advantages):
-                if self.experiment.e_maml:
+                if self.experiment.e_maml or self.explores_first:
                     before.append(distributions(policy, experience.episodes))
-                policy = self._adapt(policy, experience, inner_advantage)
+                policy = self._adapt(shared, policy, experience, inner_advantage)
             return Outcome(after=distributions(policy, trial.after.episodes), before=tuple(before))
 
-        return over_tasks(of_a_task, shared=policy)(trial, list(inner_advantages))
+        return over_tasks(of_a_task, shared=shared)(trial, list(inner_advantages))
 
-    def _improve_policy(self, state: LearnerState, trial: Trial) -> tuple[Policy, Metrics]:
+    def _improve_policy(self, state: LearnerState, trial: Trial) -> tuple[Shared, Metrics]:
         warming_up = state.iteration < self.experiment.pre_epochs
         inner_advantages = [self.advantages(experience, state.eta, warming_up) for experience in trial.inner]
         after_advantages = self.advantages(trial.after, state.eta, warming_up)
         episodes = trial.after.episodes
         mean_returns = jnp.mean(episodes.returns(), axis=1)
+        inner_episodes = [experience.episodes for experience in trial.inner]
+        novelty = [
+            self._advantages_of(experience, over_tasks(standardise)(experience.intrinsic, experience.episodes.valid))
+            for experience in trial.inner
+        ]
 
         def surrogate(new: Outcome, old: Outcome) -> Float[Array, ""]:
             value = objectives.maml_surrogate(new, old, episodes, after_advantages)
             if self.experiment.e_maml:
                 credit = standardise(mean_returns, jnp.ones_like(mean_returns, bool))
-                value += objectives.e_maml_credit(new, old, [e.episodes for e in trial.inner], credit)
+                value += objectives.e_maml_credit(new, old, inner_episodes, credit)
+            if self.explores_first:
+                weight = 0.05 + jax.nn.sigmoid(state.eta)
+                value += weight * objectives.exploration(new, old, inner_episodes, novelty)
             return value
 
-        policy, report = trpo.step(
-            state.policy,
-            lambda policy: self.outcome(policy, trial, inner_advantages),
+        shared, report = trpo.step(
+            state.shared,
+            lambda shared: self.outcome(shared, trial, inner_advantages),
             surrogate,
-            lambda new, old: objectives.mean_kl(new, old, episodes),
+            lambda new, old: objectives.mean_kl(new, old, episodes, inner_episodes if self.explores_first else ()),
             max_kl=self.experiment.max_kl,
             cg_iters=self.experiment.cg_iters,
             cg_damping=self.experiment.cg_damping,
             ls_max_steps=self.experiment.ls_max_steps,
             ls_backtrack_ratio=self.experiment.ls_backtrack_ratio,
         )
-        return policy, {
+        return shared, {
             "KL": report.kl,
             "SurrogateImprovement": report.improvement,
             "LineSearchSteps": report.line_search_steps,
@@ -251,18 +300,20 @@ class Learner:
         """
         warming_up = state.iteration < self.experiment.pre_epochs
         inner_advantages = [self.advantages(experience, eta, warming_up) for experience in trial.inner]
-        after = self.outcome(state.policy, trial, inner_advantages).after
+        after = self.outcome(state.shared, trial, inner_advantages).after
         weights = trial.after.extrinsic
         if self.experiment.eta_objective == "advantages":
             weights = self._advantages_of(trial.after, weights)
         behaviour = jax.lax.stop_gradient(after)
         return -jnp.mean(objectives.weighted_by_ratio(after, behaviour, trial.after.episodes, weights))
 
-    def _improve_eta(self, state: LearnerState, trial: Trial) -> tuple[Float[Array, ""], Metrics]:
+    def _improve_eta(self, state: LearnerState, trial: Trial) -> tuple[Float[Array, ""], optax.OptState, Metrics]:
         gradient = jax.grad(self.eta_loss)(state.eta, state, trial)
-        eta, clipped = learned_eta.updated(state.eta, gradient, rate=self.experiment.eta_lr)
-        eta = jnp.where(jnp.isfinite(gradient) & jnp.isfinite(eta), eta, state.eta)
-        return eta, {"EtaGradient": gradient, "EtaClipped": clipped}
+        change, optimiser = self.eta_optimiser.update(gradient, state.eta_optimiser, state.eta)
+        finite = jnp.isfinite(gradient) & jnp.isfinite(state.eta + change)
+        eta, optimiser = select(finite, (state.eta + change, optimiser), (state.eta, state.eta_optimiser))
+        clipped = jnp.abs(change) >= learned_eta.LARGEST_CHANGE
+        return eta, optimiser, {"EtaGradient": gradient, "EtaClipped": clipped}
 
     def stages(self, trial: Trial) -> list[Episodes]:
         """The episodes before each inner step, and after the last one."""
@@ -284,14 +335,19 @@ class Learner:
     def tensors(self, state: LearnerState) -> dict[str, dict[str, Array]]:
         """The parameters that testing needs, by the file that they are exported to."""
         files = {"policy": named_parameters(state.policy)}
-        return (
-            files if self.bonus is None else files | {"dynamics": self.bonus.tensors(state.bonus) | {"eta": state.eta}}
-        )
+        if state.shared.fast_lr is not None:
+            files |= {"fast_lr": named_leaves(state.shared.fast_lr)}
+        if self.bonus is not None:
+            files |= {"dynamics": self.bonus.tensors(state.bonus) | {"eta": state.eta}}
+        return files
 
     def with_tensors(self, state: LearnerState, files: dict[str, dict[str, Array]]) -> LearnerState:
         """The state of a trained run with those parameters; past the warm-up, since a test uses the bonus."""
-        policy, iteration = with_parameters(state.policy, files["policy"]), state.iteration + self.experiment.iterations
+        policy, rates = with_parameters(state.policy, files["policy"]), state.shared.fast_lr
+        rates = None if rates is None else with_leaves(rates, files["fast_lr"])
+        iteration = state.iteration + self.experiment.iterations
+        state = replace(state, shared=Shared(policy, rates), iteration=iteration)
         if self.bonus is None:
-            return LearnerState(policy, None, state.eta, iteration)
+            return state
         bonus = self.bonus.with_tensors(state.bonus, files["dynamics"])
-        return LearnerState(policy, bonus, files["dynamics"]["eta"], iteration)
+        return replace(state, bonus=bonus, eta=files["dynamics"]["eta"])

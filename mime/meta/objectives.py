@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mime.policies import Distribution
+from mime.distributions import Distribution
 from mime.sampling.episodes import Episodes
 from mime.statistics import masked_mean
 
@@ -24,9 +24,13 @@ class Outcome(eqx.Module):
     before: tuple[Distribution, ...] = ()
 
 
-def mean_kl(outcome: Outcome, old: Outcome, episodes: Episodes) -> Float[Array, ""]:
-    """Mean over tasks and their post-adaptation steps of KL(new || old), in nats."""
-    return jnp.mean(jax.vmap(masked_mean)(outcome.after.kl(old.after), episodes.valid))
+def mean_kl(outcome: Outcome, old: Outcome, episodes: Episodes, inner: Sequence[Episodes] = ()) -> Float[Array, ""]:
+    """Mean over tasks and their post-adaptation steps of KL(new || old), in nats.
+
+    With the episodes of inner steps, the same of their steps is added.
+    """
+    pairs = [(outcome.after, old.after, episodes), *zip(outcome.before, old.before, inner)]
+    return sum(jnp.mean(jax.vmap(masked_mean)(new.kl(before), e.valid)) for new, before, e in pairs)
 
 
 def maml_surrogate(
@@ -54,9 +58,27 @@ def e_maml_credit(
     return jnp.mean(sum(credits))
 
 
+def exploration(
+    outcome: Outcome,
+    old: Outcome,
+    inner: Sequence[Episodes],
+    novelty: Sequence[Float[Array, "tasks trajectories steps"]],
+) -> Float[Array, ""]:
+    """Importance-weighted advantage of the bonus before each inner step, averaged over tasks and steps.
+
+    Args:
+        outcome: Of the new parameters.
+        old: Of the parameters that collected the episodes.
+        inner: Episodes of each inner step.
+        novelty: Advantages of their bonus.
+    """
+    stages = zip(outcome.before, old.before, inner, novelty)
+    return jnp.mean(sum(weighted_by_ratio(*stage) for stage in stages)) / len(inner)
+
+
 def weighted_by_ratio(
     new: Distribution, old: Distribution, episodes: Episodes, weights: Float[Array, "tasks trajectories steps"]
 ) -> Float[Array, "tasks"]:
     """Each task's mean over steps of pi_new(a|o) / pi_old(a|o) * weight."""
-    ratio = jnp.exp(new.log_prob(episodes.actions) - old.log_prob(episodes.actions))
+    ratio = jnp.exp(new.log_prob(episodes.decisions) - old.log_prob(episodes.decisions))
     return jax.vmap(masked_mean)(ratio * weights, episodes.valid)

@@ -82,8 +82,8 @@ def _set_up_gradients(
 ) -> Setup:
     spaces = environment.observation_space, environment.action_space
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
-    sizes = {"hidden_sizes": experiment.hidden_sizes, "nonlinearity": experiment.nonlinearity}
-    policy = make_policy(*spaces, **sizes, key=policy_key)
+    names = "hidden_sizes", "nonlinearity", "latent_size", "scale_actions", "initial_std"
+    policy = make_policy(*spaces, **{name: getattr(experiment, name) for name in names}, key=policy_key)
     shared = like.sampler if like else None
     sampler = shared or make_sampler(environment, experiment, experiment.fast_batch_size, resources)
     sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)

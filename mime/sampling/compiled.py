@@ -10,8 +10,8 @@ from jaxtyping import PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.parallel import over_tasks
-from mime.policies import Policy
-from mime.sampling.episodes import Behaviour, Episodes
+from mime.policies import Behaviour, Policy, begin
+from mime.sampling.episodes import Episodes
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,12 @@ class CompiledSampler:
 def rollout(environment: TaskEnvironment, policy: Behaviour, task: Any, key: PRNGKeyArray) -> Episodes:
     """One trajectory of one task: `Episodes` with the `steps` axis alone."""
     initial_key, steps_key = jax.random.split(key)
+    behaviour, latent = begin(policy, key=jax.random.fold_in(key, 2))
 
     def step(carry, step_key):
         state, observation, alive = carry
         action_key, environment_key = jax.random.split(step_key)
-        action = policy(observation).sample(key=action_key)
+        action = behaviour(observation).sample(key=action_key)
         next_state = environment.transition(state, action, environment_key, task)
         next_observation = environment.observation(next_state, environment_key, task)
         transition = Episodes(
@@ -55,6 +56,7 @@ def rollout(environment: TaskEnvironment, policy: Behaviour, task: Any, key: PRN
             next_observations=next_observation,
             success=environment.success(next_state, task),
             valid=alive,
+            latents=latent,
         )
         alive &= ~environment.terminal(next_state, environment_key, task)
         return (next_state, next_observation, alive), transition

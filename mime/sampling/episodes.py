@@ -1,6 +1,6 @@
 """Episodes: what a policy lived through, the same whoever collected it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -8,11 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
+from mime.distributions import Decisions
 from mime.envs.grid import Grid
 from mime.policies import Policy
-
-Behaviour = Callable[[Float[Array, "observation"]], Any]
-"""A policy, or whatever else maps an observation to a distribution of actions with a method `sample(*, key)`."""
 
 
 class Episodes(eqx.Module):
@@ -25,6 +23,7 @@ class Episodes(eqx.Module):
         next_observations: Observation after each step.
         success: Whether the step solved the task.
         valid: False after an episode's end; such steps count nowhere.
+        latents: What the policy drew at the trajectory's first step and held, repeated in every step; None without.
     """
 
     observations: Float[Array, "*batch observation"]
@@ -33,6 +32,12 @@ class Episodes(eqx.Module):
     next_observations: Float[Array, "*batch observation"]
     success: Bool[Array, "*batch"]
     valid: Bool[Array, "*batch"]
+    latents: Float[Array, "*batch latent"] | None = None
+
+    @property
+    def decisions(self) -> Shaped[Array, "..."] | Decisions:
+        """All that the policy decided: the actions, and the latents if it draws any."""
+        return self.actions if self.latents is None else Decisions(self.actions, self.latents)
 
     def returns(self) -> Float[Array, "*tasks trajectories"]:
         """Undiscounted sum of each trajectory's rewards."""

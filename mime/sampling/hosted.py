@@ -19,7 +19,7 @@ from jaxtyping import PRNGKeyArray
 
 from mime.envs.hosted import HostedEnvironment, words_of
 from mime.errors import Failure
-from mime.policies import MIN_LOG_STD, GaussianPolicy, Policy
+from mime.policies import MIN_LOG_STD, LatentPolicy, Policy, named_parameters
 from mime.sampling.episodes import Episodes
 from mime.sampling.numpy_policy import NumpyPolicy
 from mime.sampling.rollouts import Fields, Request
@@ -104,12 +104,17 @@ class HostedSampler:
 
 
 def numpy_policy(policies: Policy, place: int) -> NumpyPolicy:
-    """The policy at one place of the `tasks` axis, whose leaves are NumPy arrays."""
-    gaussian = isinstance(policies, GaussianPolicy)
-    layers = (*policies.layers, policies.mu) if gaussian else policies.layers
-    weights = tuple((layer.weight[place], layer.bias[place]) for layer in layers)
-    log_std = np.maximum(policies.sigma[place], np.float32(MIN_LOG_STD)) if gaussian else None
-    return NumpyPolicy(weights, log_std, policies.nonlinearity)
+    """The policy at one place of the `tasks` axis, whose leaves are NumPy arrays, in the environment's units."""
+    policy = jax.tree.map(lambda leaf: leaf[place], policies)
+    named = {name: np.asarray(array) for name, array in named_parameters(policy).items()}
+    layers = [name.removesuffix(".weight") for name in named if name.endswith(".weight")]
+    weights = tuple((named[f"{layer}.weight"], named[f"{layer}.bias"]) for layer in layers)
+    log_std = np.maximum(named["sigma"], np.float32(MIN_LOG_STD)) if "sigma" in named else None
+    latent = None
+    if "latent.mean" in named:
+        latent = named["latent.mean"], np.exp(np.maximum(named["latent.log_std"], np.float32(MIN_LOG_STD)))
+    network = policies.policy if isinstance(policies, LatentPolicy) else policies
+    return NumpyPolicy(weights, log_std, network.nonlinearity, latent)
 
 
 class LocalWorkers:

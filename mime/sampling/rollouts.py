@@ -15,6 +15,10 @@ Fields = dict[str, Shaped[np.ndarray, "trajectories steps ..."]]
 class Acting(Protocol):
     """What acts in a worker: a `mime.sampling.numpy_policy.NumpyPolicy`, or anything like it."""
 
+    def begin(self, generator: np.random.Generator) -> "tuple[Acting, np.ndarray | None]":
+        """How it acts in a trajectory that begins, and the latent drawn for it; None without one."""
+        ...
+
     def noise(self, generator: np.random.Generator, num_steps: int) -> np.ndarray:
         """What makes a trajectory's actions random, one row a step."""
         ...
@@ -50,10 +54,15 @@ def rollout(environment: HostedEnvironment, request: Request) -> Fields:
     fields = blank(environment, request.num_trajectories)
     for trajectory in range(request.num_trajectories):
         noise_seed, env_seed = np.random.SeedSequence([*request.words, trajectory]).spawn(2)
-        noise = request.policy.noise(np.random.Generator(np.random.Philox(noise_seed)), environment.horizon)
+        generator = np.random.Generator(np.random.Philox(noise_seed))
+        policy, latent = request.policy.begin(generator)
+        noise = policy.noise(generator, environment.horizon)
         seed = int(env_seed.generate_state(1)[0])
         seed_globally(seed)
-        live(env, request.policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
+        live(env, policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
+        if latent is not None:
+            shape = request.num_trajectories, environment.horizon, latent.size
+            fields.setdefault("latents", np.zeros(shape, np.float32))[trajectory] = latent
     return fields
 
 

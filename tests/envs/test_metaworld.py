@@ -37,6 +37,9 @@ class Recorded:
     def __init__(self, actions):
         self.actions = actions
 
+    def begin(self, generator):
+        return self, None
+
     def noise(self, generator, num_steps):
         return self.actions
 

@@ -27,21 +27,42 @@ def test_mix_in_between():
     np.testing.assert_allclose(mixed, [(1.05 - share) * 2 + (0.05 + share) * 5], rtol=1e-6)
 
 
+def updated(logit, gradients, *, rule="clipped", rate):
+    """The logit after steps on some gradients."""
+    logit, optimiser = number(logit), eta.optimiser(rule, rate)
+    state = optimiser.init(logit)
+    for gradient in gradients:
+        change, state = optimiser.update(number(gradient), state, logit)
+        logit += change
+    return float(logit)
+
+
 @pytest.mark.parametrize("logit", [-2.0, 0.1, 3.0])
 @pytest.mark.parametrize("gradient", [1e-5, -2e-5])
 def test_small_steps_descend_relative_to_the_share(logit, gradient):
-    new, clipped = eta.updated(number(logit), number(gradient), rate=1000.0)
-    assert float(new) == pytest.approx(logit - 1000 * gradient * (1 + np.exp(-logit)), abs=1e-6)
-    assert not clipped
+    expected = logit - 1000 * gradient * (1 + np.exp(-logit))
+    assert updated(logit, [gradient], rate=1000.0) == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("gradient", [1e-3, 1.0, 1e30])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_large_steps_are_cut(gradient, sign):
-    new, clipped = eta.updated(number(0.1), number(sign * gradient), rate=1000.0)
-    assert float(new) == pytest.approx(0.1 - sign * 0.3, abs=1e-7)
-    assert clipped
+    assert updated(0.1, [sign * gradient], rate=1000.0) == pytest.approx(0.1 - sign * 0.3, abs=1e-7)
 
 
 def test_without_a_rate_it_stays():
-    assert eta.updated(number(0.1), number(5), rate=0.0)[0] == number(0.1)
+    assert updated(0.1, [5], rate=0.0) == number(0.1)
+
+
+def test_adams_steps_do_not_depend_on_the_gradients_scale():
+    gradients = np.random.default_rng(0).normal(0.5, 1, 20)
+    small, large = (updated(0.1, scale * gradients, rule="adam", rate=0.05) for scale in (1e-3, 1e3))
+    assert small == pytest.approx(large, abs=1e-4)
+    assert small < 0.05
+
+
+def test_adam_goes_further_where_the_sign_is_certain():
+    certain, uncertain = [1.0] * 20, [1.0, -1.0] * 10
+    moves = [0.1 - updated(0.1, gradients, rule="adam", rate=0.05) for gradients in (certain, uncertain)]
+    assert moves[0] == pytest.approx(20 * 0.05, rel=1e-3)
+    assert abs(moves[1]) < 0.1

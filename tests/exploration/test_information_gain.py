@@ -15,7 +15,8 @@ from mime.config import Experiment
 from mime.exploration import bnn, make_bonus
 from mime.exploration.bnn import BayesianNetwork
 from mime.exploration.bonus import Bonus
-from mime.exploration.information_gain import InformationGain, adam_gain, closed_form_gain, likelihood_gradients
+from mime.exploration.gains import adam_gain, closed_form_gain, likelihood_gradients
+from mime.exploration.information_gain import InformationGain
 from mime.exploration.spaces import Statistics
 from mime.sampling.episodes import Episodes
 

@@ -15,7 +15,7 @@ from mime.config import Experiment
 from mime.envs.task_environment import TaskEnvironment
 from mime.exploration import make_bonus
 from mime.meta.adaptation import share
-from mime.meta.learner import Agent, Experience, Learner, LearnerState, Trial
+from mime.meta.learner import Agent, Experience, Learner, Trial
 from mime.meta.trpo import Verdict
 from mime.policies import CategoricalPolicy, make_policy, with_parameters
 from mime.sampling.compiled import CompiledSampler
@@ -426,7 +426,7 @@ def test_eta_gradient_against_finite_differences(objective, num_steps, first_ord
         # The intrinsic rewards after adaptation do not matter.
         unused = rng.normal(size=(2, 9, 8))
         trial = Trial([experience(*each) for each in zip(inner, intrinsic)], experience(after, unused))
-        state = LearnerState(plain.jax_policy(theta), jnp.zeros(1), jnp.asarray(eta), jnp.asarray(0))
+        state = dataclasses.replace(learner.init(plain.jax_policy(theta), key=KEY), eta=jnp.asarray(eta))
         value, gradient = jax.jit(jax.value_and_grad(learner.eta_loss))(state.eta, state, trial)
         assert float(value) == pytest.approx(loss(eta), abs=1e-12)
         assert float(gradient) == pytest.approx(expected, rel=1e-6)
@@ -445,10 +445,10 @@ def one_step_bandit(extrinsic, intrinsic=ARMS):
     return Experience(episodes, jax.vmap(standardise)(rewards, ones), bonus)
 
 
-def bandit_state(eta):
+def bandit_state(learner, eta):
     policy = CategoricalPolicy(1, 3, hidden_sizes=(), key=KEY)
     policy = with_parameters(policy, {"layer1.weight": jnp.zeros((3, 1)), "layer1.bias": jnp.zeros(3)})
-    return LearnerState(policy, jnp.zeros(1), jnp.asarray(eta, jnp.float32), jnp.zeros((), int))
+    return dataclasses.replace(learner.init(policy, key=KEY), eta=jnp.asarray(eta, jnp.float32))
 
 
 @pytest.mark.parametrize("objective", ["rewards", "advantages"])
@@ -459,7 +459,9 @@ def test_eta_grows_where_the_bonus_leads_to_reward_and_shrinks_where_it_misleads
     inner = one_step_bandit(ARMS == 0, 7.0 * (ARMS == 1))
     etas = []
     for paying in (0, 1, 2):
-        state, metrics = learner.improve(bandit_state(0.0), Trial([inner], one_step_bandit(paying == ARMS)), KEY)
+        state, metrics = learner.improve(
+            bandit_state(learner, 0.0), Trial([inner], one_step_bandit(paying == ARMS)), KEY
+        )
         assert not metrics["EtaClipped"]
         etas.append(float(state.eta))
     assert etas[0] < -1e-4
@@ -472,8 +474,8 @@ def test_a_weight_that_is_not_learned_stays():
     """The policy sees both rewards all the same: without extrinsic ones, it turns to the arm that is novel."""
     learner = Learner(Experiment(use_vime=True, max_kl=0.1), CompiledSampler(Line(), 1), Told())
     novel = one_step_bandit(np.zeros(6), ARMS == 1)
-    state, metrics = learner.improve(bandit_state(0.1), Trial([novel], novel), KEY)
-    assert state.eta == bandit_state(0.1).eta
+    state, metrics = learner.improve(bandit_state(learner, 0.1), Trial([novel], novel), KEY)
+    assert state.eta == bandit_state(learner, 0.1).eta
     assert "EtaGradient" not in metrics
     assert np.argmax(state.policy.layers[0].bias) == 1
 

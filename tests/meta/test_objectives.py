@@ -11,7 +11,7 @@ from mime.config import Experiment
 from mime.envs.navigation import DenseNavigation
 from mime.meta import objectives
 from mime.meta.adaptation import distributions
-from mime.meta.learner import Experience, Learner, LearnerState, Trial
+from mime.meta.learner import Experience, Learner, Trial
 from mime.meta.objectives import Outcome
 from mime.meta.trpo import Verdict
 from mime.sampling.compiled import CompiledSampler
@@ -154,7 +154,7 @@ def test_the_whole_outer_step(e_maml, num_steps):
 
     with jax.enable_x64(True):
         trial = Trial(list(map(experience, inner)), experience(after))
-        state = LearnerState(plain.jax_policy(theta), None, jnp.asarray(0.1), jnp.asarray(0))
+        state = learner.init(plain.jax_policy(theta), key=jax.random.key(0))
         new, metrics = learner.improve(state, trial, jax.random.key(0))
     assert Verdict(int(metrics["Verdict"])) == Verdict.ACCEPTED
     # Differences are exact to 1e-9, and so are the advantages of a task with fewer steps than features.

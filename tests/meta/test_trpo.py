@@ -10,7 +10,7 @@ import pytest
 from mime.config import Experiment
 from mime.envs.navigation import DenseNavigation
 from mime.meta import objectives, trpo
-from mime.meta.learner import Experience, Learner, Trial
+from mime.meta.learner import Experience, Learner, Shared, Trial
 from mime.meta.trpo import Verdict
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes
@@ -282,7 +282,7 @@ def test_a_step_on_the_real_outcome_of_the_inner_loop(num_steps, damping):
         compute = jax.jit(
             lambda policy: trpo.step(
                 policy,
-                lambda p: learner.outcome(p, trial, list(jnp.asarray(inner_advantages))),
+                lambda p: learner.outcome(Shared(p), trial, list(jnp.asarray(inner_advantages))),
                 lambda new, old: objectives.maml_surrogate(new, old, episodes, jnp.asarray(weights)),
                 lambda new, old: objectives.mean_kl(new, old, episodes),
                 **OPTIONS | {"cg_damping": damping},

@@ -1,0 +1,98 @@
+"""State entropy: reward for being where a task's other states are sparse."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from mime.exploration.bonus import Metrics
+from mime.sampling.episodes import Episodes
+
+# In standard deviations of a task's states: what is nearer counts as the same place.
+RESOLUTION = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class StateEntropy:
+    """The bonus log(distance to the 3rd nearest of 256 states of the task's batch), with nothing to learn.
+
+    The mean of this over the states of a policy is, up to constants, a nearest-neighbour estimate of their entropy: it
+    is greatest for trajectories that spread over all that they can reach. Coordinates are measured in their standard
+    deviations over the task's batch.
+
+    Attributes:
+        varying: The observation's dimensions that count; None for all.
+
+    References:
+        Seo et al. 2021, RE3, arXiv 2102.09430; Liu & Abbeel 2021, APT, arXiv 2103.04551. Both measure distances between
+        features of images.
+    """
+
+    varying: Sequence[int] | None = None
+    num_samples: ClassVar[int] = 256
+    neighbour: ClassVar[int] = 3
+
+    def init(self, *, key: PRNGKeyArray) -> tuple[()]:
+        """Nothing."""
+        return ()
+
+    def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
+        """The logarithm of each step's distance, where it arrives, to the 3rd nearest sample."""
+        arrived = episodes.next_observations
+        arrived = arrived if self.varying is None else arrived[..., jnp.array(self.varying)]
+        points, valid = arrived.reshape(-1, arrived.shape[-1]), episodes.valid.reshape(-1)
+        distances = distances_to_neighbour(points, valid, self.num_samples, self.neighbour, key=key)
+        return jnp.log(distances + RESOLUTION).reshape(episodes.rewards.shape)
+
+    def adapt(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> tuple[()]:
+        """Nothing."""
+        return state
+
+    def update(
+        self,
+        state: tuple[()],
+        inner: Sequence[Episodes],
+        after: Episodes,
+        *,
+        iteration: Int[Array, ""],
+        key: PRNGKeyArray,
+    ) -> tuple[tuple[()], Metrics]:
+        """Nothing."""
+        return state, {}
+
+    def tensors(self, state: tuple[()]) -> dict[str, Array]:
+        """None."""
+        return {}
+
+    def with_tensors(self, state: tuple[()], named: dict[str, Array]) -> tuple[()]:
+        """Nothing."""
+        return state
+
+
+def distances_to_neighbour(
+    points: Float[Array, "points coordinates"],
+    valid: Bool[Array, "points"],
+    num_samples: int,
+    neighbour: int,
+    *,
+    key: PRNGKeyArray,
+) -> Float[Array, "points"]:
+    """Each point's distance to the n-th nearest of as many samples of the valid points, drawn with replacement.
+
+    Coordinates are measured in standard deviations of the samples; those that do not vary do not count.
+    """
+    samples = points[jax.random.choice(key, len(points), (num_samples,), p=valid / jnp.sum(valid))]
+    spread = jnp.std(samples, axis=0)
+    scale = jnp.where(spread > 0, 1 / jnp.where(spread > 0, spread, 1), 0)
+
+    def insert(nearest: Float[Array, "points neighbours"], sample: Float[Array, "coordinates"]):
+        # Sorted insertion, vectorised over the points: a hundred times faster than `top_k` on a processor.
+        distance = jnp.sum(((points - sample) * scale) ** 2, axis=-1, keepdims=True)
+        smaller = jnp.concatenate([jnp.zeros_like(distance), nearest[:, :-1]], axis=1)
+        return jnp.minimum(nearest, jnp.maximum(smaller, distance)), None
+
+    nearest = jax.lax.scan(insert, jnp.full((len(points), neighbour), jnp.inf), samples)[0]
+    return jnp.sqrt(nearest[:, -1])
