@@ -22,7 +22,7 @@ from mime.runs.folder import RunFolder
 from mime.runs.setup import TESTING, stream
 from mime.runs.trained import TrainedRun, load_run
 from mime.sampling.episodes import Episodes
-from mime.sampling.hosted import numpy_policy
+from mime.sampling.hosted import numpy_policies
 from mime.sampling.resources import HERE, Resources
 from mime.sampling.rollouts import Request, rollout
 
@@ -72,7 +72,7 @@ def filmed(environment: HostedEnvironment, policies: Policy, task: Any, key: jax
         UserError: If the environment cannot render, or this machine has no OpenGL.
     """
     studio = environment.drawing()
-    request = Request(task, numpy_policy(jax.device_get(policies), 0), words_of(key), 1)
+    request = Request(task, numpy_policies(policies)[0], words_of(key), 1)
     try:
         with closing(_Camera(studio.enter(task))) as camera:
             studio.enter = lambda task: camera

@@ -75,11 +75,11 @@ class HostedSampler:
         Raises:
             Failure: If the workers could not live a task's episodes.
         """
-        words, policies = words_of(key), jax.device_get(policies)
+        words, acting = words_of(key), numpy_policies(policies)
         started = time.perf_counter()  # Not before: the policies may still have been under computation.
         requests = [
-            Request(task, numpy_policy(policies, place), (*words, place), self.num_trajectories)
-            for place, task in enumerate(tasks)
+            Request(task, policy, (*words, place), self.num_trajectories)
+            for place, (task, policy) in enumerate(zip(tasks, acting, strict=True))
         ]
         fields = self.workers.answer(requests, self.environment.describe)
         for task, answer in zip(tasks, fields):
@@ -103,18 +103,22 @@ class HostedSampler:
                 return
 
 
-def numpy_policy(policies: Policy, place: int) -> NumpyPolicy:
-    """The policy at one place of the `tasks` axis, whose leaves are NumPy arrays, in the environment's units."""
-    policy = jax.tree.map(lambda leaf: leaf[place], policies)
-    named = {name: np.asarray(array) for name, array in named_parameters(policy).items()}
-    layers = [name.removesuffix(".weight") for name in named if name.endswith(".weight")]
-    weights = tuple((named[f"{layer}.weight"], named[f"{layer}.bias"]) for layer in layers)
-    log_std = np.maximum(named["sigma"], np.float32(MIN_LOG_STD)) if "sigma" in named else None
-    latent = None
-    if "latent.mean" in named:
-        latent = named["latent.mean"], np.exp(np.maximum(named["latent.log_std"], np.float32(MIN_LOG_STD)))
+def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
+    """What a worker acts with in each task, in the environment's units, of policies with a leading `tasks` axis."""
     network = policies.policy if isinstance(policies, LatentPolicy) else policies
-    return NumpyPolicy(weights, log_std, network.nonlinearity, latent)
+    named = jax.device_get(jax.vmap(named_parameters)(policies))
+    layers = [name.removesuffix(".weight") for name in named if name.endswith(".weight")]
+
+    def of_a_task(place: int) -> NumpyPolicy:
+        own = {name: np.asarray(array[place]) for name, array in named.items()}
+        weights = tuple((own[f"{layer}.weight"], own[f"{layer}.bias"]) for layer in layers)
+        log_std = np.maximum(own["sigma"], np.float32(MIN_LOG_STD)) if "sigma" in own else None
+        latent = None
+        if "latent.mean" in own:
+            latent = own["latent.mean"], np.exp(np.maximum(own["latent.log_std"], np.float32(MIN_LOG_STD)))
+        return NumpyPolicy(weights, log_std, network.nonlinearity, latent)
+
+    return [of_a_task(place) for place in range(len(named[f"{layers[0]}.bias"]))]
 
 
 class LocalWorkers:

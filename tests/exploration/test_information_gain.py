@@ -438,6 +438,8 @@ def test_the_configuration_decides():
             pre_epochs=4,
             normalize_spaces=True,
             first_order=True,
+            dyn_memory=50,
+            dyn_within_task=True,
         ),
         *spaces,
         num_tasks=3,
@@ -455,6 +457,8 @@ def test_the_configuration_decides():
         "outer_rate": 0.003,
         "first_order": True,
         "closed_form": True,
+        "memory": 50,
+        "within_task": True,
         "varying": None,
     }
     assert make_bonus(Experiment(use_vime=True, dyn_lr=0.5), *spaces, num_tasks=3).rate == 0.5

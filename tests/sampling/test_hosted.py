@@ -21,7 +21,7 @@ from mime.envs.hosted import as_tasks
 from mime.errors import Failure
 from mime.meta.adaptation import share
 from mime.policies import make_policy
-from mime.sampling.hosted import HostedSampler, LocalWorkers, numpy_policy
+from mime.sampling.hosted import HostedSampler, LocalWorkers, numpy_policies
 
 KEY = jax.random.key(3)
 TOY = "tests.sampling.toy:Toy"
@@ -123,7 +123,7 @@ def test_the_numpy_policy_is_the_jax_policy(nonlinearity, discrete):
     generator = np.random.default_rng(0)
     for place in range(3):
         ours = jax.tree.map(lambda leaf, place=place: leaf[place], policies)(jnp.asarray(observation))
-        theirs = numpy_policy(jax.device_get(policies), place)
+        theirs = numpy_policies(policies)[place]
         expected = ours.logits if discrete else ours.mean
         np.testing.assert_allclose(theirs.output(observation), expected, rtol=1e-5, atol=1e-6)
         noise = theirs.noise(generator, 20_000)
