@@ -50,10 +50,10 @@ class Experiment(Configuration):
     # Inner loop
     num_steps: OneOrMore = 1
     """Inner gradient steps, each on fresh episodes."""
-    fast_lr: Positive | Literal["learned"] = 0.05
-    """Rate of the inner gradient steps; `learned` for one of each parameter, improved by the outer step (Meta-SGD)."""
-    initial_fast_lr: Positive = 0.05
-    """Where learned rates start."""
+    fast_lr: Positive = 0.05
+    """Rate of the inner gradient steps."""
+    learn_fast_lr: bool = False
+    """Let the outer step improve the rate of each parameter, from fast-lr on (Meta-SGD)."""
     fast_batch_size: OneOrMore = 20
     """Trajectories per task in each batch."""
     first_order: bool = False
@@ -130,6 +130,13 @@ class Experiment(Configuration):
         """Refuses values that do not go together."""
         if self.adapt_eta and not self.use_vime:
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
+        if self.bonus_credit == "before" and not self.use_vime:
+            raise ValueError("bonus-credit: before rewards novelty before adaptation; add use-vime to have a bonus")
+        if self.bonus_credit == "before" and self.adapt_eta:
+            raise ValueError(
+                "adapt-eta: true learns the weight through the inner step, which with bonus-credit: before sees the"
+                " task's rewards alone; leave one of them out"
+            )
         if self.normalize_spaces and self.use_vime and self.pre_epochs == 0:
             raise ValueError(
                 "normalize-spaces: true takes its statistics from the warm-up; set pre-epochs to 1 or more"

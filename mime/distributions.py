@@ -1,7 +1,7 @@
 """Distributions of what a policy decides: actions, and the latent of a trajectory."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -62,12 +62,12 @@ class Joint(eqx.Module):
     """Of the actions, and of the latent that was drawn at the trajectory's first step.
 
     Attributes:
-        action: Given the latent.
+        action: Gaussian or categorical, given the latent.
         latent: Of the latent.
         drawn: 1 where the latent was drawn, at first steps, and 0 elsewhere.
     """
 
-    action: Gaussian | Categorical
+    action: Any
     latent: Gaussian
     drawn: Float[Array, "*batch"]
 

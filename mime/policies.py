@@ -54,7 +54,7 @@ class GaussianPolicy(eqx.Module):
     ):
         *hidden, self.mu = xavier_layers([observation_size, *hidden_sizes, action_size], key=key)
         self.layers = tuple(hidden)
-        self.sigma = jnp.full(action_size, math.log(initial_std))
+        self.sigma = jnp.zeros(action_size) + math.log(initial_std)  # `full` would be weakly typed, the next one not.
         self.nonlinearity = nonlinearity
         self.centre = None if box is None else tuple(((box.high + box.low) / 2).tolist())
         self.unit = None if box is None else tuple(((box.high - box.low) / 2).tolist())
@@ -207,6 +207,7 @@ def named_parameters(policy: Policy) -> dict[str, Array]:
     if isinstance(policy, CategoricalPolicy):
         return named
     weight, bias, sigma = policy.mu.weight, policy.mu.bias, policy.sigma
+    assert bias is not None
     if policy.unit is not None:
         unit = jnp.array(policy.unit)
         weight, bias, sigma = unit[:, None] * weight, jnp.array(policy.centre) + unit * bias, jnp.log(unit) + sigma

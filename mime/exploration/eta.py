@@ -12,8 +12,12 @@ def mix(
     extrinsic: Float[Array, "*shape"], intrinsic: Float[Array, "*shape"], eta: Float[Array, ""]
 ) -> Float[Array, "*shape"]:
     """(1.05 - s) extrinsic + (0.05 + s) intrinsic with s = sigmoid(eta): neither reward ever vanishes."""
-    share = jax.nn.sigmoid(eta)
-    return (1.05 - share) * extrinsic + (0.05 + share) * intrinsic
+    return (1.05 - jax.nn.sigmoid(eta)) * extrinsic + intrinsic_weight(eta) * intrinsic
+
+
+def intrinsic_weight(eta: Float[Array, ""]) -> Float[Array, ""]:
+    """0.05 + sigmoid(eta)."""
+    return 0.05 + jax.nn.sigmoid(eta)
 
 
 def optimiser(rule: str, rate: float) -> optax.GradientTransformation:

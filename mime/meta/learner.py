@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mime.baseline import advantages
 from mime.config import Experiment
@@ -20,6 +20,7 @@ from mime.finite import all_finite, select
 from mime.meta import objectives, trpo
 from mime.meta.adaptation import adapt, distributions, share
 from mime.meta.objectives import Outcome
+from mime.meta.state import Agent, Experience, LearnerState, Shared, Steps, Trial
 from mime.parallel import over_tasks
 from mime.policies import LatentPolicy, Policy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
@@ -28,70 +29,6 @@ from mime.tensors import named_leaves, with_leaves
 
 INITIAL_LATENT_RATE = 0.7
 Metrics = dict[str, Array]
-Steps = Float[Array, "*tasks trajectories steps"]
-
-
-class Shared(NamedTuple):
-    """What the outer step improves.
-
-    Attributes:
-        policy: The shared parameters theta.
-        fast_lr: Rates of the inner steps, one for each of the policy's parameters; None if they are not learned.
-    """
-
-    policy: Policy
-    fast_lr: Policy | None = None
-
-
-class LearnerState(eqx.Module):
-    """Everything that training changes.
-
-    Attributes:
-        shared: What the outer step improves.
-        bonus: State of the intrinsic reward; None without one.
-        eta: Logit of the intrinsic reward's weight.
-        eta_optimiser: State of the rule that it is learned by.
-        iteration: Meta-iterations done.
-    """
-
-    shared: Shared
-    bonus: Any
-    eta: Float[Array, ""]
-    eta_optimiser: optax.OptState
-    iteration: Int[Array, ""]
-
-    @property
-    def policy(self) -> Policy:
-        """The shared parameters theta."""
-        return self.shared.policy
-
-
-class Agent(eqx.Module):
-    """What adapts to a task: the policy, and the model behind its intrinsic reward."""
-
-    policy: Policy
-    bonus: Any
-
-
-class Experience(eqx.Module):
-    """Episodes, and the rewards that learning sees in them.
-
-    Attributes:
-        episodes: What happened.
-        extrinsic: Rewards standardised over each task's batch, with the method's noise.
-        intrinsic: Bonus in its own units; zeros without one.
-    """
-
-    episodes: Episodes
-    extrinsic: Steps
-    intrinsic: Steps
-
-
-class Trial(NamedTuple):
-    """All that a batch of tasks went through: experience before each inner step, and after the last one."""
-
-    inner: list[Experience]
-    after: Experience
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +65,7 @@ class Learner:
         logit = self.experiment.adaptable_eta if self.experiment.adapt_eta else self.experiment.eta
         eta = jnp.asarray(logit, jnp.float32)
         return LearnerState(
-            shared=Shared(policy, self._initial_rates(policy) if self.experiment.fast_lr == "learned" else None),
+            shared=Shared(policy, self._initial_rates(policy) if self.experiment.learn_fast_lr else None),
             bonus=None if self.bonus is None else self.bonus.init(key=key),
             eta=eta,
             eta_optimiser=self.eta_optimiser.init(eta),
@@ -136,7 +73,7 @@ class Learner:
         )
 
     def _initial_rates(self, policy: Policy) -> Policy:
-        rates = jax.tree.map(lambda leaf: jnp.full_like(leaf, self.experiment.initial_fast_lr), policy)
+        rates = jax.tree.map(lambda leaf: jnp.full_like(leaf, self.experiment.fast_lr), policy)
         if not isinstance(policy, LatentPolicy):
             return rates
         return eqx.tree_at(lambda r: r.latent_mean, rates, jnp.full_like(policy.latent_mean, INITIAL_LATENT_RATE))
@@ -227,8 +164,11 @@ class Learner:
         """The extrinsic rewards, mixed after the warm-up with the bonus standardised over each task's batch."""
         if self.bonus is None or self.explores_first:
             return experience.extrinsic
-        intrinsic = over_tasks(standardise)(experience.intrinsic, experience.episodes.valid)
-        return jnp.where(warming_up, experience.extrinsic, learned_eta.mix(experience.extrinsic, intrinsic, eta))
+        mixed = learned_eta.mix(experience.extrinsic, self._standardised_bonus(experience), eta)
+        return jnp.where(warming_up, experience.extrinsic, mixed)
+
+    def _standardised_bonus(self, experience: Experience) -> Steps:
+        return over_tasks(standardise)(experience.intrinsic, experience.episodes.valid)
 
     def _advantages_of(self, experience: Experience, rewards: Steps) -> Steps:
         discounts = {"gamma": self.experiment.gamma, "gae_lambda": self.experiment.gae_lambda}
@@ -259,10 +199,11 @@ class Learner:
         episodes = trial.after.episodes
         mean_returns = jnp.mean(episodes.returns(), axis=1)
         inner_episodes = [experience.episodes for experience in trial.inner]
-        novelty = [
-            self._advantages_of(experience, over_tasks(standardise)(experience.intrinsic, experience.episodes.valid))
-            for experience in trial.inner
-        ]
+        if self.explores_first:
+            novelty = [
+                self._advantages_of(experience, self._standardised_bonus(experience)) for experience in trial.inner
+            ]
+            weight = jnp.where(warming_up, 0, learned_eta.intrinsic_weight(state.eta))
 
         def surrogate(new: Outcome, old: Outcome) -> Float[Array, ""]:
             value = objectives.maml_surrogate(new, old, episodes, after_advantages)
@@ -270,7 +211,6 @@ class Learner:
                 credit = standardise(mean_returns, jnp.ones_like(mean_returns, bool))
                 value += objectives.e_maml_credit(new, old, inner_episodes, credit)
             if self.explores_first:
-                weight = 0.05 + jax.nn.sigmoid(state.eta)
                 value += weight * objectives.exploration(new, old, inner_episodes, novelty)
             return value
 

@@ -28,7 +28,8 @@ def walks(seed, *, tasks=2, trajectories=3, steps=40, centre=0.0, rewards=0.0, d
     after = centre + 0.1 * np.cumsum(moves, axis=2)
     before = np.concatenate([np.full((*shape[:2], 1, 2), centre), after[:, :, :-1]], axis=2)
     arrays = before, actions, np.full(shape, rewards), after, np.zeros(shape, bool), np.ones(shape, bool)
-    return Episodes(*(jnp.asarray(a, jnp.float32 if a.dtype == float else a.dtype) for a in arrays))
+    kinds = {float: jnp.float32, int: jnp.int32, bool: bool}
+    return Episodes(*(jnp.asarray(a, kinds[type(a.ravel()[0].item())]) for a in arrays))
 
 
 def one_task(episodes):
@@ -46,13 +47,14 @@ def learned(bonus, *batches, iterations=40):
 def apply(network, inputs):
     """A tanh network in NumPy."""
     for depth, layer in enumerate(network.layers):
-        inputs = np.asarray(layer.weight, np.float64) @ (inputs if depth == 0 else np.tanh(inputs)) + layer.bias
+        hidden = inputs if depth == 0 else np.tanh(inputs)
+        inputs = np.asarray(layer.weight, np.float64) @ hidden + np.asarray(layer.bias)
     return inputs
 
 
 def standardised(state, vector):
     s = state.statistics
-    return (vector - s.mean) / np.sqrt(np.asarray(s.sum_of_squares / s.count, np.float64))
+    return (vector - np.asarray(s.mean)) / np.sqrt(np.asarray(s.sum_of_squares / s.count, np.float64))
 
 
 @pytest.mark.parametrize("discrete", [False, True])

@@ -491,7 +491,7 @@ def test_eta_keeps_its_value_if_its_gradient_is_not_finite():
     inner = one_step_bandit(ARMS == 0, ARMS == 1)
     for slope, expected in [(np.inf, 0.1), (-np.inf, 0.1), (np.nan, 0.1), (1e30, -0.2), (-1e30, 0.4)]:
         after = one_step_bandit(ARMS == 0, np.where(np.arange(6) == 0, slope, 0))
-        state, _ = learner.improve(bandit_state(0.1), Trial([inner], after), KEY)
+        state, _ = learner.improve(bandit_state(learner, 0.1), Trial([inner], after), KEY)
         assert float(state.eta) == pytest.approx(expected, abs=1e-6)
 
 
