@@ -1,0 +1,161 @@
+"""What goes beyond the paper: learned inner rates, and a bonus that rewards the policy before adaptation alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mime.config import Experiment
+from mime.envs.navigation import DenseNavigation
+from mime.exploration.state_entropy import StateEntropy
+from mime.keys import ConfigurationError
+from mime.meta import objectives
+from mime.meta.adaptation import adapt, distributions
+from mime.meta.learner import Experience, Learner, Shared, Trial
+from mime.meta.objectives import Outcome
+from mime.policies import GaussianPolicy
+from mime.sampling.compiled import CompiledSampler
+from mime.statistics import masked_mean
+from tests.meta import plain
+
+KEY = jax.random.key(0)
+
+
+def one(episodes):
+    """The only task of a batch."""
+    return jax.tree.map(lambda leaf: leaf[0], plain.jax_episodes(episodes))
+
+
+def test_gradient_of_each_rate_against_finite_differences():
+    rng = np.random.default_rng(0)
+    inner, after = plain.make_episodes(rng, 3, 5), plain.make_episodes(rng, 3, 5)
+    theta, rates = plain.random_theta(rng), rng.uniform(0.05, 0.2, 4)
+    advantages, weights = rng.normal(size=(3, 5)), rng.normal(size=(3, 5))
+
+    def adapted(rates):
+        return theta + rates * plain.score(theta, inner, advantages)
+
+    behaviour = plain.log_probs(adapted(rates), after)
+
+    def surrogate(rates):
+        return plain.mean(np.exp(plain.log_probs(adapted(rates), after) - behaviour) * weights, after.valid)
+
+    def library_surrogate(rates):
+        policy = adapt(plain.jax_policy(theta), one(inner), jnp.asarray(advantages), fast_lr=rates, first_order=False)
+        log_probs = distributions(policy, one(after)).log_prob(jnp.asarray(after.actions))
+        return masked_mean(jnp.exp(log_probs - jax.lax.stop_gradient(log_probs)) * weights, jnp.asarray(after.valid))
+
+    with jax.enable_x64(True):
+        value, gradient = jax.jit(jax.value_and_grad(library_surrogate))(plain.jax_policy(rates))
+    assert float(value) == pytest.approx(surrogate(rates), rel=1e-12)
+    np.testing.assert_allclose(plain.vector(gradient), plain.gradient(surrogate, rates), atol=1e-8)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_rates_are_improved_only_if_asked(learned):
+    rng = np.random.default_rng(1)
+    experiment = Experiment(fast_lr=0.1, learn_fast_lr=learned, max_kl=0.05)
+    learner = Learner(experiment, CompiledSampler(DenseNavigation(), 3), None)
+    state = learner.init(GaussianPolicy(2, 2, hidden_sizes=(4,), key=KEY), key=KEY)
+    tasks = jnp.asarray(rng.normal(size=(2, 2)), jnp.float32)
+    new, metrics, _ = jax.jit(learner.iterate)(state, tasks, KEY)
+    assert float(metrics["KL"]) > 0
+    assert (new.shared.fast_lr is not None) == learned
+    assert ("fast_lr" in learner.tensors(new)) == learned
+    if learned:
+        changes = [np.abs(a - 0.1).max() for a in jax.tree.leaves(new.shared.fast_lr)]
+        assert max(changes) > 1e-5
+        again = learner.with_tensors(state, learner.tensors(new))
+        for ours, theirs in zip(jax.tree.leaves(again.shared.fast_lr), jax.tree.leaves(new.shared.fast_lr)):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def trial(rng, *, novelty):
+    inner, after = ([plain.make_episodes(rng, 3, 5) for _ in range(2)] for _ in range(2))
+
+    def experience(tasks, intrinsic):
+        episodes = plain.jax_episodes(*tasks)
+        rewards = jnp.stack([jnp.asarray(plain.standardise(e.rewards, e.valid)) for e in tasks])
+        return Experience(episodes, rewards, jnp.asarray(intrinsic))
+
+    return inner, after, Trial([experience(inner, novelty)], experience(after, rng.normal(size=(2, 3, 5))))
+
+
+class Silent(StateEntropy):
+    """A bonus that has nothing to say: the trial holds its rewards already."""
+
+
+def test_exploration_is_the_weighted_advantage_of_the_bonus_before_adaptation():
+    rng = np.random.default_rng(2)
+    with jax.enable_x64(True):
+        inner, _, lived = trial(rng, novelty=rng.normal(size=(2, 3, 5)))
+        theta, new_theta = plain.random_theta(rng), plain.random_theta(rng)
+        advantages = rng.normal(size=(2, 3, 5))
+        policies = [plain.jax_policy(t) for t in (new_theta, theta)]
+        episodes = lived.inner[0].episodes
+        outcomes = [
+            Outcome(after=before, before=(before,))
+            for before in (jax.vmap(distributions, in_axes=(None, 0))(policy, episodes) for policy in policies)
+        ]
+        ours = float(objectives.exploration(*outcomes, [episodes], [jnp.asarray(advantages)]))
+    expected = np.mean(
+        [
+            plain.mean(np.exp(plain.log_probs(new_theta, e) - plain.log_probs(theta, e)) * a, e.valid)
+            for e, a in zip(inner, advantages)
+        ]
+    )
+    assert ours == pytest.approx(expected, rel=1e-10)
+
+
+def test_a_bonus_for_those_before_adaptation_changes_neither_adaptation_nor_its_rewards():
+    rng = np.random.default_rng(3)
+    learners = [
+        Learner(Experiment(use_vime=True, bonus_credit=credit), CompiledSampler(DenseNavigation(), 3), Silent())
+        for credit in ("before", "mixed")
+    ]
+    _, _, lived = trial(rng, novelty=rng.normal(size=(2, 3, 5)))
+    before, mixed = (learner.rewards(lived.inner[0], jnp.asarray(0.1), jnp.asarray(False)) for learner in learners)
+    np.testing.assert_array_equal(before, lived.inner[0].extrinsic)
+    assert not np.allclose(mixed, lived.inner[0].extrinsic)
+
+
+@pytest.mark.parametrize("iteration", [0, 1])
+def test_the_outer_step_raises_the_bonus_before_adaptation_after_the_warm_up(iteration):
+    """Where novelty is all there is to gain, the new parameters make novel actions likelier; not in the warm-up."""
+    rng = np.random.default_rng(4)
+    keys = {"use_vime": True, "bonus_credit": "before", "pre_epochs": 1, "eta": 5.0, "max_kl": 0.02}
+    learner = Learner(Experiment(**keys), CompiledSampler(DenseNavigation(), 3), Silent())
+    inner, after, _ = trial(rng, novelty=np.zeros((2, 3, 5)))
+    novelty = np.stack([e.actions[..., 0] for e in inner])
+    for episodes in (*inner, *after):
+        episodes.rewards = np.zeros_like(episodes.rewards)
+    episodes = plain.jax_episodes(*inner), plain.jax_episodes(*after)
+    nothing = jnp.zeros((2, 3, 5))
+    lived = Trial(
+        [Experience(episodes[0], nothing, jnp.asarray(novelty, jnp.float32))], Experience(episodes[1], nothing, nothing)
+    )
+    lived = jax.tree.map(lambda leaf: leaf.astype(jnp.float32) if leaf.dtype == jnp.float64 else leaf, lived)
+    theta = np.zeros(4, np.float32)
+    state = learner.init(jax.tree.map(jnp.float32, plain.jax_policy(theta)), key=KEY)
+    state = type(state)(state.shared, (), state.eta, state.eta_optimiser, jnp.asarray(iteration))
+    new, metrics = learner.improve(state, lived, KEY)
+    means = [np.mean(jax.vmap(jax.vmap(jax.vmap(s.policy)))(episodes[0].observations).mean) for s in (state, new)]
+    if iteration == 0:
+        assert float(metrics["KL"]) == 0
+        assert means[0] == means[1]
+    else:
+        assert 0 < float(metrics["KL"]) < 0.02
+        assert means[1] > means[0] + 0.01
+    assert isinstance(new.shared, Shared)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"bonus-credit": "before"}, "use-vime"),
+        ({"bonus-credit": "before", "use-vime": True, "adapt-eta": True}, "inner step"),
+    ],
+)
+def test_combinations_that_mean_nothing_are_refused(keys, message):
+    with pytest.raises(ConfigurationError, match=message):
+        Experiment(**keys)
