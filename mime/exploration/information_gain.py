@@ -48,8 +48,9 @@ class InformationGain:
         action_space: Box, or Discrete, whose actions the model sees one-hot.
         num_tasks: Tasks per meta-iteration; the outer rate grows with its square.
         warm_up: Iterations whose statistics normalise the spaces, if they are normalised at all.
-        normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form, memory,
-            within_task: See the keys of `mime.config.Experiment`.
+        normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form: See the keys of
+            `mime.config.Experiment`.
+        memory, within_task: The keys dyn-memory and dyn-within-task.
         varying: The observation's dimensions that the model sees and predicts; None for all.
     """
 
