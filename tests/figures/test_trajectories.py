@@ -121,10 +121,10 @@ def test_only_valid_steps_are_drawn(scene):
         values = {
             name: np.where(valid.reshape(valid.shape + (1,) * (field.ndim - 3)), field, value)
             for name, field in vars(episodes).items()
-            if name not in ("valid", "success")
+            if name not in ("valid", "success") and field is not None
         }
         values |= {"valid": valid, "success": np.where(valid, episodes.success, outcome)}
-        return jax.tree.unflatten(jax.tree.structure(episodes), [values[name] for name in vars(episodes)])
+        return jax.tree.unflatten(jax.tree.structure(episodes), [values[name] for name in vars(episodes) if name in values])
 
     image = picture(environment, tasks, with_tail(0.0, False), "")
     np.testing.assert_array_equal(picture(environment, tasks, with_tail(0.7, True), ""), image)
