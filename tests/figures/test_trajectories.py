@@ -124,7 +124,8 @@ def test_only_valid_steps_are_drawn(scene):
             if name not in ("valid", "success") and field is not None
         }
         values |= {"valid": valid, "success": np.where(valid, episodes.success, outcome)}
-        return jax.tree.unflatten(jax.tree.structure(episodes), [values[name] for name in vars(episodes) if name in values])
+        leaves = [values[name] for name in vars(episodes) if name in values]
+        return jax.tree.unflatten(jax.tree.structure(episodes), leaves)
 
     image = picture(environment, tasks, with_tail(0.0, False), "")
     np.testing.assert_array_equal(picture(environment, tasks, with_tail(0.7, True), ""), image)
