@@ -50,7 +50,7 @@ def test_what_was_learned_early_is_remembered():
         state = bonus.init(key=KEY)
         update = jax.jit(lambda s, e, i, k, b=bonus: b.update(s, [e], e, iteration=i, key=k)[0])
         for number in range(40):
-            state = update(state, here if number < 20 else there, number, jax.random.key(number))
+            state = jax.block_until_ready(update(state, here if number < 20 else there, number, jax.random.key(number)))
         inputs = jnp.concatenate([here.observations, here.actions], axis=-1).reshape(-1, 4)
         predictions = jax.vmap(state.network.predict)(inputs)
         errors.append(float(jnp.mean((predictions - here.next_observations.reshape(-1, 2)) ** 2)))

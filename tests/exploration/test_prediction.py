@@ -40,7 +40,8 @@ def learned(bonus, *batches, iterations=40):
     state = bonus.init(key=KEY)
     update = jax.jit(lambda s, e, i: bonus.update(s, [e], e, iteration=i, key=jax.random.key(i))[0])
     for number in range(iterations):
-        state = update(state, batches[number % len(batches)], number)
+        # One program at a time: dozens in flight on two devices starve each other of threads.
+        state = jax.block_until_ready(update(state, batches[number % len(batches)], number))
     return state
 
 
