@@ -20,7 +20,7 @@ from mime.exploration.bnn import BayesianNetwork
 from mime.exploration.bonus import Metrics
 from mime.exploration.gains import adam_gain, closed_form_gain
 from mime.exploration.memory import Memory
-from mime.exploration.spaces import Statistics
+from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions
 from mime.parallel import over_tasks
 from mime.sampling.episodes import Episodes
 from mime.statistics import masked_mean
@@ -73,9 +73,7 @@ class InformationGain:
     @property
     def action_size(self) -> int:
         """Numbers the model sees of an action."""
-        if isinstance(self.action_space, gymnasium.spaces.Discrete):
-            return int(self.action_space.n)
-        return self.action_space.shape[0]
+        return action_size(self.action_space)
 
     @property
     def optimiser(self) -> optax.GradientTransformation:
@@ -226,9 +224,7 @@ class InformationGain:
         return jax.tree.map(lambda parameter, slope: parameter - self.rate * slope, network, gradient)
 
     def _examples(self, state: DynamicsState, episodes: Episodes) -> tuple[Array, Array]:
-        actions = episodes.actions
-        if isinstance(self.action_space, gymnasium.spaces.Discrete):
-            actions = jax.nn.one_hot(actions, self.action_size)
+        actions = action_numbers(self.action_space, episodes.actions)
         inputs = jnp.concatenate(
             [
                 state.observation_statistics.standardise(self._modelled(episodes.observations)),
@@ -239,7 +235,7 @@ class InformationGain:
         return inputs, state.observation_statistics.standardise(self._modelled(episodes.next_observations))
 
     def _modelled(self, observations: Float[Array, "*batch observation"]) -> Float[Array, "*batch modelled"]:
-        return observations if self.varying is None else observations[..., jnp.array(self.varying)]
+        return dimensions(observations, self.varying)
 
     def _flat_examples(self, state: DynamicsState, episodes: Episodes) -> tuple[Array, Array, Bool[Array, "examples"]]:
         inputs, targets = self._examples(state, episodes)

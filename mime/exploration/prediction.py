@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mime.exploration.bonus import Metrics
-from mime.exploration.spaces import Statistics
+from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions
 from mime.parallel import over_tasks
 from mime.policies import xavier_layers
 from mime.sampling.episodes import Episodes
@@ -97,8 +97,7 @@ class Prediction(ABC):
     @property
     def action_size(self) -> int:
         """Numbers the networks see of an action."""
-        discrete = isinstance(self.action_space, gymnasium.spaces.Discrete)
-        return int(self.action_space.n) if discrete else self.action_space.shape[0]
+        return action_size(self.action_space)
 
     def init(self, *, key: PRNGKeyArray) -> PredictionState:
         """Untrained networks, and statistics of nothing."""
@@ -137,9 +136,9 @@ class Prediction(ABC):
             draw_key, loss_key = jax.random.split(key)
             valid = episodes.valid.reshape(-1)
             chosen = jax.random.choice(draw_key, valid.size, (self.batch,), p=valid / jnp.sum(valid))
-            steps = jax.tree.map(
-                lambda leaf: leaf.reshape(-1, leaf.shape[-1])[chosen], self._steps(statistics, episodes)
-            )
+            # Chosen first: only these steps are put into the networks' units.
+            drawn = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[chosen], episodes)
+            steps = self._steps(statistics, drawn)
             keys = jax.random.split(loss_key, self.batch)
             return jnp.mean(jax.vmap(lambda step, key: self.loss(networks, step, key=key))(steps, keys))
 
@@ -168,18 +167,14 @@ class Prediction(ABC):
         return PredictionState(networks, state.optimiser, statistics)
 
     def _numbers(self, episodes: Episodes) -> Float[Array, "*batch numbers"]:
-        observations, arrived = self._counting(episodes.observations), self._counting(episodes.next_observations)
-        actions = episodes.actions
-        if isinstance(self.action_space, gymnasium.spaces.Discrete):
-            actions = jax.nn.one_hot(actions, self.action_size)
+        seen = episodes.observations, episodes.next_observations
+        observations, arrived = (dimensions(observations, self.varying) for observations in seen)
+        actions = action_numbers(self.action_space, episodes.actions)
         return jnp.concatenate([observations, actions, arrived - observations], axis=-1)
 
     def _steps(self, statistics: Statistics, episodes: Episodes) -> Step:
         numbers = self._numbers(episodes)
         size = self.observation_size
-        arrived = numbers.at[..., :size].set(self._counting(episodes.next_observations))
+        arrived = numbers.at[..., :size].set(dimensions(episodes.next_observations, self.varying))
         before, change = jnp.split(statistics.standardise(numbers), [size + self.action_size], axis=-1)
         return Step(before, change, statistics.standardise(arrived)[..., :size])
-
-    def _counting(self, observations: Float[Array, "*batch observation"]) -> Float[Array, "*batch counting"]:
-        return observations if self.varying is None else observations[..., jnp.array(self.varying)]

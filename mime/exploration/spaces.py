@@ -1,8 +1,12 @@
-"""Running statistics of observations and actions, to standardise what a dynamics model sees."""
+"""What a bonus sees of observations and actions, and running statistics to standardise it by."""
+
+from collections.abc import Sequence
 
 import equinox as eqx
+import gymnasium
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
 from mime.statistics import CONSTANT
 
@@ -44,3 +48,21 @@ class Statistics(eqx.Module):
         # Written so that NaN is not constant.
         constant = variance <= (CONSTANT * self.mean) ** 2
         return (vectors - self.mean) / jnp.sqrt(jnp.where(constant, 1, variance))
+
+
+def action_size(space: gymnasium.Space) -> int:
+    """Numbers that describe an action of a Box or, one-hot, of a Discrete space."""
+    return int(space.n) if isinstance(space, gymnasium.spaces.Discrete) else space.shape[0]
+
+
+def action_numbers(space: gymnasium.Space, actions: Shaped[Array, "..."]) -> Float[Array, "*batch action"]:
+    """The actions as numbers: those of a Discrete space one-hot."""
+    discrete = isinstance(space, gymnasium.spaces.Discrete)
+    return jax.nn.one_hot(actions, action_size(space)) if discrete else actions
+
+
+def dimensions(
+    observations: Float[Array, "*batch observation"], varying: Sequence[int] | None
+) -> Float[Array, "*batch counting"]:
+    """The observations' dimensions that count; None for all."""
+    return observations if varying is None else observations[..., jnp.array(varying)]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mime.exploration.bonus import Metrics
+from mime.exploration.spaces import dimensions
 from mime.sampling.episodes import Episodes
 
 # In standard deviations of a task's states: what is nearer counts as the same place.
@@ -41,8 +42,7 @@ class StateEntropy:
 
     def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
         """The logarithm of each step's distance, where it arrives, to the 3rd nearest sample."""
-        arrived = episodes.next_observations
-        arrived = arrived if self.varying is None else arrived[..., jnp.array(self.varying)]
+        arrived = dimensions(episodes.next_observations, self.varying)
         points, valid = arrived.reshape(-1, arrived.shape[-1]), episodes.valid.reshape(-1)
         distances = distances_to_neighbour(points, valid, self.num_samples, self.neighbour, key=key)
         return jnp.log(distances + RESOLUTION).reshape(episodes.rewards.shape)

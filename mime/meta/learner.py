@@ -53,7 +53,7 @@ class Learner:
     @property
     def explores_first(self) -> bool:
         """Whether the bonus rewards the policy before adaptation alone."""
-        return self.bonus is not None and self.experiment.bonus_credit == "before"
+        return self.experiment.bonus_credit == "before"
 
     @property
     def eta_optimiser(self) -> optax.GradientTransformation:

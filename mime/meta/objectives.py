@@ -51,11 +51,8 @@ def e_maml_credit(
         inner: Episodes of each inner step.
         returns: Mean post-adaptation return of each task, standardised over the tasks.
     """
-    credits = [
-        weighted_by_ratio(new, behaviour, episodes, jnp.broadcast_to(returns[:, None, None], episodes.valid.shape))
-        for new, behaviour, episodes in zip(outcome.before, old.before, inner)
-    ]
-    return jnp.mean(sum(credits))
+    weights = [jnp.broadcast_to(returns[:, None, None], episodes.valid.shape) for episodes in inner]
+    return _credit_before(outcome, old, inner, weights)
 
 
 def exploration(
@@ -72,8 +69,17 @@ def exploration(
         inner: Episodes of each inner step.
         novelty: Advantages of their bonus.
     """
-    stages = zip(outcome.before, old.before, inner, novelty)
-    return jnp.mean(sum(weighted_by_ratio(*stage) for stage in stages)) / len(inner)
+    return _credit_before(outcome, old, inner, novelty) / len(inner)
+
+
+def _credit_before(
+    outcome: Outcome,
+    old: Outcome,
+    inner: Sequence[Episodes],
+    weights: Sequence[Float[Array, "tasks trajectories steps"]],
+) -> Float[Array, ""]:
+    stages = zip(outcome.before, old.before, inner, weights)
+    return jnp.mean(sum(weighted_by_ratio(*stage) for stage in stages))
 
 
 def weighted_by_ratio(
