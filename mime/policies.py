@@ -97,8 +97,7 @@ class CategoricalPolicy(eqx.Module):
 
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Categorical:
         """The distribution of the action in one state."""
-        features = _hidden_features(self.layers[:-1], self.nonlinearity, observation)
-        return Categorical(logits=_affine(self.layers[-1], features))
+        return Categorical(logits=perceptron(self.layers, self.nonlinearity, observation))
 
 
 class LatentPolicy(eqx.Module):
@@ -239,6 +238,11 @@ def xavier_layers(sizes: Sequence[int], *, key: PRNGKeyArray) -> list[eqx.nn.Lin
         layer = eqx.nn.Linear(fan_in, fan_out, key=layer_key)
         layers.append(eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.zeros(fan_out))))
     return layers
+
+
+def perceptron(layers: Sequence[eqx.nn.Linear], nonlinearity: str, inputs: Array | np.ndarray) -> Array:
+    """The output of linear layers with the nonlinearity, a key of `NONLINEARITIES`, between them, for one example."""
+    return _affine(layers[-1], _hidden_features(layers[:-1], nonlinearity, inputs))
 
 
 def _hidden_features(layers: Sequence[eqx.nn.Linear], nonlinearity: str, observation: Array | np.ndarray) -> Array:

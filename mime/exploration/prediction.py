@@ -15,7 +15,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from mime.exploration.bonus import Metrics
 from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions
 from mime.parallel import over_tasks
-from mime.policies import xavier_layers
+from mime.policies import perceptron, xavier_layers
 from mime.sampling.episodes import Episodes
 from mime.tensors import named_leaves, with_leaves
 
@@ -35,9 +35,7 @@ class Network(eqx.Module):
 
     def __call__(self, inputs: Float[Array, "in"]) -> Float[Array, "out"]:
         """The output for one example."""
-        for layer in self.layers[:-1]:
-            inputs = jnp.tanh(layer(inputs))
-        return self.layers[-1](inputs)
+        return perceptron(self.layers, "tanh", inputs)
 
 
 class PredictionState(eqx.Module):
