@@ -70,6 +70,8 @@ class Experiment(Configuration):
     """Iterations of conjugate gradient for the step's direction."""
     cg_damping: NonNegative = 1e-5
     """Multiple of the identity added to the Fisher matrix."""
+    fisher_batch_size: OneOrMore | None = None
+    """Trajectories per task that the Fisher matrix is estimated from; default all. The trust region is that of all."""
     ls_max_steps: OneOrMore = 15
     """Step sizes tried by the line search."""
     ls_backtrack_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.8

@@ -85,6 +85,7 @@ class DogHouse(TaskEnvironment):
     walls = load_walls()
     free_centres = clear_cells(walls)
     grid = reachable_blocks(free_centres)
+    places = (0, 1)
 
     def __init__(self, *, low: float | None = None, high: float | None = None, sparse: bool = True):
         self.sparse = sparse

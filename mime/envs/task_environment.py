@@ -21,12 +21,14 @@ class TaskEnvironment(FuncEnv):
     Attributes:
         horizon: Steps of an episode.
         grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
+        places: The observation's dimensions that say where the agent is; None for all.
     """
 
     observation_space: gymnasium.spaces.Box
     action_space: gymnasium.Space
     horizon: int
     grid: Grid | None = None
+    places: tuple[int, ...] | None = None
 
     def sample_tasks(self, key: PRNGKeyArray, num_tasks: int) -> Any:
         """A batch of training tasks: the task pytree with a leading `tasks` axis.

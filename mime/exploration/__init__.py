@@ -18,6 +18,7 @@ def make_bonus(
     action_space: gymnasium.Space,
     num_tasks: int,
     varying: Sequence[int] | None = None,
+    places: Sequence[int] | None = None,
 ) -> Bonus | None:
     """The intrinsic reward that the configuration chooses, if any.
 
@@ -27,11 +28,12 @@ def make_bonus(
         action_space: Of the environment.
         num_tasks: Tasks per meta-iteration.
         varying: The observation's dimensions that are worth modelling; None for all.
+        places: Those that say where the agent is; None for all that vary.
     """
     if not experiment.use_vime:
         return None
     if experiment.bonus == "state-entropy":
-        return StateEntropy(varying)
+        return StateEntropy(varying if places is None else places)
     size = observation_space.shape[0] if varying is None else len(varying)
     if experiment.bonus == "rnd":
         return RandomNetworkDistillation(size, action_space, experiment.dyn_hidden, varying)

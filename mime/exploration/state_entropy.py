@@ -25,14 +25,14 @@ class StateEntropy:
     deviations over the task's batch.
 
     Attributes:
-        varying: The observation's dimensions that count; None for all.
+        places: The observation's dimensions that count; None for all.
 
     References:
         Seo et al. 2021, RE3, arXiv 2102.09430; Liu & Abbeel 2021, APT, arXiv 2103.04551. Both measure distances between
         features of images.
     """
 
-    varying: Sequence[int] | None = None
+    places: Sequence[int] | None = None
     num_samples: ClassVar[int] = 256
     neighbour: ClassVar[int] = 3
 
@@ -42,7 +42,7 @@ class StateEntropy:
 
     def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
         """The logarithm of each step's distance, where it arrives, to the 3rd nearest sample."""
-        arrived = dimensions(episodes.next_observations, self.varying)
+        arrived = dimensions(episodes.next_observations, self.places)
         points, valid = arrived.reshape(-1, arrived.shape[-1]), episodes.valid.reshape(-1)
         distances = distances_to_neighbour(points, valid, self.num_samples, self.neighbour, key=key)
         return jnp.log(distances + RESOLUTION).reshape(episodes.rewards.shape)
@@ -88,11 +88,13 @@ def distances_to_neighbour(
     spread = jnp.std(samples, axis=0)
     scale = jnp.where(spread > 0, 1 / jnp.where(spread > 0, spread, 1), 0)
 
-    def insert(nearest: Float[Array, "points neighbours"], sample: Float[Array, "coordinates"]):
-        # Sorted insertion, vectorised over the points: a hundred times faster than `top_k` on a processor.
-        distance = jnp.sum(((points - sample) * scale) ** 2, axis=-1, keepdims=True)
-        smaller = jnp.concatenate([jnp.zeros_like(distance), nearest[:, :-1]], axis=1)
+    scaled, samples = (points * scale).T, samples * scale
+
+    def insert(nearest: Float[Array, "neighbours points"], sample: Float[Array, "coordinates"]):
+        # Sorted insertion, all points of a coordinate in a row: a hundred times faster than `top_k` on a processor.
+        distance = sum((row - coordinate) ** 2 for row, coordinate in zip(scaled, sample))
+        smaller = jnp.concatenate([jnp.zeros_like(distance)[None], nearest[:-1]])
         return jnp.minimum(nearest, jnp.maximum(smaller, distance)), None
 
-    nearest = jax.lax.scan(insert, jnp.full((len(points), neighbour), jnp.inf), samples)[0]
-    return jnp.sqrt(nearest[:, -1])
+    nearest = jax.lax.scan(insert, jnp.full((neighbour, len(points)), jnp.inf), samples)[0]
+    return jnp.sqrt(nearest[-1])

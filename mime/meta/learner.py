@@ -1,6 +1,6 @@
 """One meta-iteration, for every method: explore, adapt, explore again, and improve what was adapted from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from mime.finite import all_finite, select
 from mime.meta import objectives, trpo
 from mime.meta.adaptation import adapt, distributions, share
 from mime.meta.objectives import Outcome
-from mime.meta.state import Agent, Experience, LearnerState, Shared, Steps, Trial
+from mime.meta.state import Agent, Experience, LearnerState, Shared, Steps, Trial, first_trajectories
 from mime.parallel import over_tasks
 from mime.policies import LatentPolicy, Policy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
@@ -179,18 +179,27 @@ class Learner:
         options = {"fast_lr": rates, "first_order": self.experiment.first_order}
         return adapt(policy, experience.episodes, advantages, **options)
 
-    def outcome(self, shared: Shared, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
-        """What shared parameters lead to: the inner loop repeated on recorded experience."""
+    def outcome(
+        self, shared: Shared, trial: Trial, inner_advantages: Sequence[Steps], seen: Trial | None = None
+    ) -> Outcome:
+        """What shared parameters lead to: the inner loop repeated on recorded experience.
 
-        def of_a_task(shared: Shared, trial: Trial, inner_advantages: Sequence[Steps]) -> Outcome:
+        Args:
+            shared: The parameters.
+            trial: What the inner loop learns from.
+            inner_advantages: Of its inner episodes.
+            seen: Part of the trial, at whose steps the distributions are taken; by default all of it.
+        """
+
+        def of_a_task(shared: Shared, trial: Trial, inner_advantages: Sequence[Steps], seen: Trial) -> Outcome:
             policy, before = shared.policy, []
-            for experience, inner_advantage in zip(trial.inner, inner_advantages):
+            for experience, inner_advantage, seen_before in zip(trial.inner, inner_advantages, seen.inner):
                 if self.experiment.e_maml or self.explores_first:
-                    before.append(distributions(policy, experience.episodes))
+                    before.append(distributions(policy, seen_before.episodes))
                 policy = self._adapt(shared, policy, experience, inner_advantage)
-            return Outcome(after=distributions(policy, trial.after.episodes), before=tuple(before))
+            return Outcome(after=distributions(policy, seen.after.episodes), before=tuple(before))
 
-        return over_tasks(of_a_task, shared=shared)(trial, list(inner_advantages))
+        return over_tasks(of_a_task, shared=shared)(trial, list(inner_advantages), trial if seen is None else seen)
 
     def _improve_policy(self, state: LearnerState, trial: Trial) -> tuple[Shared, Metrics]:
         warming_up = state.iteration < self.experiment.pre_epochs
@@ -214,11 +223,21 @@ class Learner:
                 value += weight * objectives.exploration(new, old, inner_episodes, novelty)
             return value
 
+        def divergence(seen: Trial) -> Callable[[Outcome, Outcome], Float[Array, ""]]:
+            before = [experience.episodes for experience in seen.inner] if self.explores_first else ()
+            return lambda new, old: objectives.mean_kl(new, old, seen.after.episodes, before)
+
+        sample = None
+        if self.experiment.fisher_batch_size is not None:
+            few = first_trajectories(trial, self.experiment.fisher_batch_size)
+            outputs = partial(self.outcome, trial=trial, inner_advantages=inner_advantages, seen=few)
+            sample = trpo.Sample(outputs, divergence(few))
         shared, report = trpo.step(
             state.shared,
-            lambda shared: self.outcome(shared, trial, inner_advantages),
+            partial(self.outcome, trial=trial, inner_advantages=inner_advantages),
             surrogate,
-            lambda new, old: objectives.mean_kl(new, old, episodes, inner_episodes if self.explores_first else ()),
+            divergence(trial),
+            sample=sample,
             max_kl=self.experiment.max_kl,
             cg_iters=self.experiment.cg_iters,
             cg_damping=self.experiment.cg_damping,

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import optax
 from jaxtyping import Array, Float, Int
 
@@ -73,3 +74,8 @@ class Trial(NamedTuple):
 
     inner: list[Experience]
     after: Experience
+
+
+def first_trajectories(trial: Trial, number: int) -> Trial:
+    """The trial with only so many trajectories of each task in each stage."""
+    return jax.tree.map(lambda leaf: leaf[:, :number], trial)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -27,6 +27,13 @@ class Verdict(IntEnum):
     """The shortest step tried left the trust region."""
     NOT_FINITE = 3
     """The gradient, or the surrogate or KL of every step tried, was infinite or not a number."""
+
+
+class Sample(NamedTuple):
+    """A part of the data, to estimate the Fisher matrix from: `step`'s functions, restricted to it."""
+
+    outputs: Callable[[Parameters], Outputs]
+    divergence: Callable[[Outputs, Outputs], Float[Array, ""]]
 
 
 class Report(eqx.Module):
@@ -68,6 +75,7 @@ def step(
     cg_damping: float,
     ls_max_steps: int,
     ls_backtrack_ratio: float,
+    sample: Sample | None = None,
 ) -> tuple[Parameters, Report]:
     """Maximise a surrogate of the outputs within a trust region of their divergence from the old outputs.
 
@@ -82,22 +90,26 @@ def step(
         cg_damping: Multiple of the identity added to the Fisher matrix.
         ls_max_steps: Step sizes tried.
         ls_backtrack_ratio: Ratio of consecutive step sizes.
+        sample: Of the data, for the Fisher products; all of it by default. The trust region is always that of all.
 
     Returns:
         The new parameters, or the old ones where no step improved the surrogate inside the trust region.
     """
-    # One linearisation serves the gradient and every Fisher product. F v = J^T M J v, with J the Jacobian of the
-    # outputs and M the Hessian of the divergence in them, is exact, since the divergence's gradient is zero here.
+    # One linearisation serves the gradient and every Fisher product, unless those see a sample.
     old, jacobian_product = jax.linearize(outputs, parameters)
     transposed_product = jax.linear_transpose(jacobian_product, parameters)
     gradient = transposed_product(jax.grad(surrogate)(old, old))[0]
+    if sample is None:
+        fisher_product = _fisher_product(old, jacobian_product, transposed_product, divergence)
+    else:
+        sampled, sampled_product = jax.linearize(sample.outputs, parameters)
+        transposed = jax.linear_transpose(sampled_product, parameters)
+        fisher_product = _fisher_product(sampled, sampled_product, transposed, sample.divergence)
 
-    def fisher_product(vector: Parameters) -> Parameters:
-        change = jacobian_product(vector)
-        curvature = jax.jvp(jax.grad(lambda new: divergence(new, old)), (old,), (change,))[1]
-        return optax.tree.add_scale(transposed_product(curvature)[0], cg_damping, vector)
+    def damped_product(vector: Parameters) -> Parameters:
+        return optax.tree.add_scale(fisher_product(vector), cg_damping, vector)
 
-    direction, _ = cg(fisher_product, gradient, maxiter=cg_iters)
+    direction, _ = cg(damped_product, gradient, maxiter=cg_iters)
     # x^T F x, without another product: conjugate gradient's residual g - F x is orthogonal to its solution x.
     squared_length = optax.tree.vdot(direction, gradient)
     scale = jnp.where(squared_length > 0, jnp.sqrt(2 * max_kl / jnp.where(squared_length > 0, squared_length, 1)), 0)
@@ -127,3 +139,22 @@ def step(
         gradient_norm=optax.tree.norm(gradient),
     )
     return select(search.accepted, search.parameters, parameters), report
+
+
+def _fisher_product(
+    old: Outputs,
+    jacobian_product: Callable[[Parameters], Outputs],
+    transposed_product: Callable[[Outputs], tuple[Parameters]],
+    divergence: Callable[[Outputs, Outputs], Float[Array, ""]],
+) -> Callable[[Parameters], Parameters]:
+    """F v = J^T M J v, with J the Jacobian of the outputs and M the Hessian of the divergence in them.
+
+    It is exact, since the divergence's gradient is zero at the old outputs.
+    """
+
+    def product(vector: Parameters) -> Parameters:
+        change = jacobian_product(vector)
+        curvature = jax.jvp(jax.grad(lambda new: divergence(new, old)), (old,), (change,))[1]
+        return transposed_product(curvature)[0]
+
+    return product

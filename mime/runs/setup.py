@@ -90,7 +90,8 @@ def _set_up_gradients(
     if sampler.compiled:
         sample_tasks = jax.jit(sample_tasks)
     num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
-    bonus = make_bonus(experiment, *spaces, num_tasks, varying=getattr(environment, "varying", None))
+    dimensions = {name: getattr(environment, name, None) for name in ("varying", "places")}
+    bonus = make_bonus(experiment, *spaces, num_tasks, **dimensions)
     learner = Learner(experiment, sampler, bonus)
     state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
     return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)

@@ -5,6 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mime.config import Experiment
+from mime.envs.dog_house import DogHouse
+from mime.exploration import make_bonus
 from mime.exploration.state_entropy import RESOLUTION, StateEntropy, distances_to_neighbour
 from mime.sampling.episodes import Episodes
 
@@ -61,7 +64,7 @@ def test_coordinates_that_do_not_vary_or_do_not_count_change_nothing():
     with_constant = StateEntropy().rewards((), episodes_at(np.concatenate([positions, constant], -1)), key=KEY)
     uncounted = episodes_at(np.concatenate([positions, noise], -1))
     np.testing.assert_allclose(with_constant, expected, atol=1e-6)
-    np.testing.assert_allclose(StateEntropy(varying=(0, 1)).rewards((), uncounted, key=KEY), expected, atol=1e-6)
+    np.testing.assert_allclose(StateEntropy(places=(0, 1)).rewards((), uncounted, key=KEY), expected, atol=1e-6)
 
 
 def test_steps_after_an_end_are_no_ones_neighbours():
@@ -88,3 +91,13 @@ def test_the_mean_grows_with_the_entropy_of_the_states():
         float(jnp.mean(StateEntropy().rewards((), episodes_at(p), key=KEY))) for p in (radii[..., None] * rim, rim)
     ]
     assert means[0] > means[1] + 0.5
+
+
+def test_in_the_dog_house_the_bump_makes_no_place_new():
+    house = DogHouse()
+    experiment = Experiment(use_vime=True, bonus="state-entropy")
+    bonus = make_bonus(experiment, house.observation_space, house.action_space, 3, places=house.places)
+    rng = np.random.default_rng(0)
+    places, bumps = rng.uniform(0, 10, (3, 20, 2)), rng.integers(0, 2, (3, 20, 1))
+    felt, not_felt = (episodes_at(np.concatenate([places, bump], -1)) for bump in (bumps, 0 * bumps))
+    np.testing.assert_array_equal(bonus.rewards((), felt, key=KEY), bonus.rewards((), not_felt, key=KEY))

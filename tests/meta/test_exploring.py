@@ -13,6 +13,7 @@ from mime.meta import objectives
 from mime.meta.adaptation import adapt, distributions
 from mime.meta.learner import Experience, Learner, Shared, Trial
 from mime.meta.objectives import Outcome
+from mime.meta.state import first_trajectories
 from mime.policies import GaussianPolicy
 from mime.sampling.compiled import CompiledSampler
 from mime.statistics import masked_mean
@@ -147,6 +148,32 @@ def test_the_outer_step_raises_the_bonus_before_adaptation_after_the_warm_up(ite
         assert 0 < float(metrics["KL"]) < 0.02
         assert means[1] > means[0] + 0.01
     assert isinstance(new.shared, Shared)
+
+
+@pytest.mark.parametrize("credit", ["mixed", "before"])
+def test_a_sample_of_trajectories_sees_policies_adapted_on_all_of_them(credit):
+    rng = np.random.default_rng(5)
+    keys = {"use_vime": True, "bonus_credit": credit, "e_maml": True, "fast_lr": 0.1}
+    learner = Learner(Experiment(**keys), CompiledSampler(DenseNavigation(), 3), Silent())
+    with jax.enable_x64(True):
+        _, _, lived = trial(rng, novelty=np.zeros((2, 3, 5)))
+        shared = Shared(plain.jax_policy(plain.random_theta(rng)))
+        advantages = [jnp.asarray(rng.normal(size=(2, 3, 5)))]
+        whole = learner.outcome(shared, lived, advantages)
+        seen = learner.outcome(shared, lived, advantages, first_trajectories(lived, 2))
+    for ours, expected in zip(jax.tree.leaves(seen), jax.tree.leaves(whole), strict=True):
+        assert ours.shape[:3] == (2, 2, 5)
+        np.testing.assert_allclose(ours, expected[:, :2], rtol=1e-12)
+
+
+@pytest.mark.parametrize("few", [1, 2, None])
+def test_steps_by_a_sampled_fisher_matrix_keep_to_the_trust_region(few):
+    experiment = Experiment(fast_lr=0.1, max_kl=0.05, fisher_batch_size=few)
+    learner = Learner(experiment, CompiledSampler(DenseNavigation(), 4), None)
+    state = learner.init(GaussianPolicy(2, 2, hidden_sizes=(4,), key=KEY), key=KEY)
+    _, metrics, _ = jax.jit(learner.iterate)(state, jnp.array([[0.3, 0.1], [-0.2, 0.4]]), KEY)
+    assert 0 < float(metrics["KL"]) < 0.05
+    assert metrics["Verdict"] == 0
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,19 @@ def test_parameters_are_seen_through_the_outputs():
     np.testing.assert_allclose(new - start, scale * direction, rtol=1e-4)
 
 
+def test_a_sample_for_the_fisher_matrix_decides_the_direction_and_all_data_the_region():
+    """The sample's curvature is another matrix, seen through outputs B x; the true divergence accepts the step."""
+    matrix = RNG.normal(size=(SIZE, SIZE))
+    sample = trpo.Sample(lambda x: {"x": jnp.asarray(matrix) @ x}, quadratic)
+    new, report = step(sample=sample, divergence=lambda new, old: 1e-3 * quadratic(new, old))
+    direction = np.linalg.solve(matrix.T @ CURVATURE @ matrix, GRADIENT)
+    full_step = np.sqrt(2 * MAX_KL / (GRADIENT @ direction)) * direction
+    np.testing.assert_allclose(new - START, full_step, rtol=1e-4)
+    assert float(report.kl) == pytest.approx(5e-4 * full_step @ CURVATURE @ full_step, rel=1e-3)
+    far = step(sample=sample, divergence=lambda new, old: 1e6 * quadratic(new, old), ls_max_steps=2)
+    refused(*far, Verdict.KL_TOO_LARGE)
+
+
 @pytest.mark.parametrize("iterations", [1, 2, 3])
 @pytest.mark.parametrize("damping", [0.0, 3.0])
 def test_unfinished_conjugate_gradients(iterations, damping):
