@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import optax
@@ -20,14 +19,14 @@ from mime.finite import all_finite, select
 from mime.meta import objectives, trpo
 from mime.meta.adaptation import adapt, distributions, share
 from mime.meta.objectives import Outcome
+from mime.meta.rates import initial_rates, used_rates
 from mime.meta.state import Agent, Experience, LearnerState, Shared, Steps, Trial, first_trajectories
 from mime.parallel import over_tasks
-from mime.policies import LatentPolicy, Policy, named_parameters, with_parameters
+from mime.policies import Policy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
 from mime.statistics import standardise
 from mime.tensors import named_leaves, with_leaves
 
-INITIAL_LATENT_RATE = 0.7
 Metrics = dict[str, Array]
 
 
@@ -64,19 +63,14 @@ class Learner:
         """The state before training."""
         logit = self.experiment.adaptable_eta if self.experiment.adapt_eta else self.experiment.eta
         eta = jnp.asarray(logit, jnp.float32)
+        rates = initial_rates(policy, self.experiment.fast_lr) if self.experiment.learn_fast_lr else None
         return LearnerState(
-            shared=Shared(policy, self._initial_rates(policy) if self.experiment.learn_fast_lr else None),
+            shared=Shared(policy, rates),
             bonus=None if self.bonus is None else self.bonus.init(key=key),
             eta=eta,
             eta_optimiser=self.eta_optimiser.init(eta),
             iteration=jnp.zeros((), int),
         )
-
-    def _initial_rates(self, policy: Policy) -> Policy:
-        rates = jax.tree.map(lambda leaf: jnp.full_like(leaf, self.experiment.fast_lr), policy)
-        if not isinstance(policy, LatentPolicy):
-            return rates
-        return eqx.tree_at(lambda r: r.latent_mean, rates, jnp.full_like(policy.latent_mean, INITIAL_LATENT_RATE))
 
     def iterate(self, state: LearnerState, tasks: Any, key: PRNGKeyArray) -> tuple[LearnerState, Metrics, Trial]:
         """One meta-iteration.
@@ -175,7 +169,7 @@ class Learner:
         return over_tasks(partial(advantages, **discounts))(experience.episodes, rewards)
 
     def _adapt(self, shared: Shared, policy: Policy, experience: Experience, advantages: Steps) -> Policy:
-        rates = self.experiment.fast_lr if shared.fast_lr is None else shared.fast_lr
+        rates = self.experiment.fast_lr if shared.fast_lr is None else used_rates(shared.fast_lr)
         options = {"fast_lr": rates, "first_order": self.experiment.first_order}
         return adapt(policy, experience.episodes, advantages, **options)
 

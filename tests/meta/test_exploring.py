@@ -1,5 +1,6 @@
 """What goes beyond the paper: learned inner rates, and a bonus that rewards the policy before adaptation alone."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,6 +14,7 @@ from mime.meta import objectives
 from mime.meta.adaptation import adapt, distributions
 from mime.meta.learner import Experience, Learner, Shared, Trial
 from mime.meta.objectives import Outcome
+from mime.meta.rates import initial_rates
 from mime.meta.state import first_trajectories
 from mime.policies import GaussianPolicy
 from mime.sampling.compiled import CompiledSampler
@@ -69,6 +71,23 @@ def test_rates_are_improved_only_if_asked(learned):
         again = learner.with_tensors(state, learner.tensors(new))
         for ours, theirs in zip(jax.tree.leaves(again.shared.fast_lr), jax.tree.leaves(new.shared.fast_lr)):
             np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_negative_rate_counts_as_zero():
+    """Not a step down the gradient: the parameter stays, whatever the others do."""
+    rng = np.random.default_rng(1)
+    learner = Learner(Experiment(fast_lr=0.1, learn_fast_lr=True), CompiledSampler(DenseNavigation(), 3), None)
+    with jax.enable_x64(True):
+        policy = plain.jax_policy(plain.random_theta(rng))
+        _, _, lived = trial(rng, novelty=np.zeros((2, 3, 5)))
+        advantages = jnp.asarray(rng.normal(size=(2, 3, 5)))
+        rates = initial_rates(policy, 0.1)
+        some = eqx.tree_at(lambda r: r.mu.bias, rates, -rates.mu.bias)
+        adapted, plainly = (learner.outcome(Shared(policy, r), lived, [advantages]).after for r in (some, rates))
+        none = eqx.tree_at(lambda r: r.mu.bias, rates, 0 * rates.mu.bias)
+        expected = learner.outcome(Shared(policy, none), lived, [advantages]).after
+    np.testing.assert_array_equal(adapted.mean, expected.mean)
+    assert np.abs(adapted.mean - plainly.mean).max() > 1e-3
 
 
 def trial(rng, *, novelty):
