@@ -35,7 +35,6 @@ REMOVED = {
     "without-learned-rates": PLAIN_RATES,
     "without-bonus": {"use_vime": False, "bonus_credit": "mixed"},
     "without-credit-before": {"bonus_credit": "mixed"},
-    "exact-and-second-order": {"first_order": False, "fisher_batch_size": None},
     "information-gain": {"bonus": "information-gain", "dyn_prior_sd": 0.01},
     "rnd": {"bonus": "rnd"},
     "ensemble-disagreement": {"bonus": "ensemble-disagreement"},
@@ -46,7 +45,6 @@ ALONE = {
     "only-action-units": UNIT,
     "only-learned-rates": RATES,
     "only-bonus": NOVELTY,
-    "only-bonus-before": NOVELTY | {"bonus_credit": "before"},
 }
 
 
@@ -80,7 +78,9 @@ def main() -> None:
             folder = command.output_folder / NAME / variant / f"seed-{seed}"
             if (folder / "test_result.csv").exists():
                 continue
-            mime.train(configuration(variant, command.num_batches), folder, seed=seed, overwrite=True)
+            outcome = mime.train(configuration(variant, command.num_batches), folder, seed=seed, overwrite=True)
+            if outcome.interrupted:
+                return
             rows = mime.evaluate(folder)
             solved = sum(float(row["Valid/TrajectorySuccess"]) for row in rows) / len(rows)
             print(f"{variant}  seed {seed}  {solved:.0%} of the trajectories after adaptation", flush=True)

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from mime.figures.trajectories import FAINT, INK
@@ -163,8 +164,12 @@ def _panels(
 
 
 def _legend(figure: Figure, handles: list[Line2D]) -> None:
-    room = max(2, int(figure.get_figwidth() / 1.15))
-    figure.legend(handles=handles, loc="outside upper center", ncols=room, fontsize=8, frameon=False, handlelength=3.2)
+    size, handle_length = 8, 3.2
+    widest = max(TextPath((0, 0), str(handle.get_label()), size=size).get_extents().width for handle in handles)
+    # Of a column, in points: the handle, the text, and the space of 2.8 letters between them and the next column.
+    columns = int(72 * figure.get_figwidth() / (widest + size * (handle_length + 2.8)))
+    options = {"fontsize": size, "handlelength": handle_length, "frameon": False}
+    figure.legend(handles=handles, loc="outside upper center", ncols=max(1, columns), **options)
 
 
 def _dress(axis: Axes) -> None:

@@ -13,11 +13,12 @@ from mime.studies.methods import label
 from mime.studies.records import Record
 from mime.studies.statistics import Estimate, estimate
 
-METRICS = ("Returns", "Success", "Coverage")
+METRICS = ("Returns", "Success", "TrajectorySuccess", "Coverage")
 STAGES = {"before": BEFORE, "after": AFTER}
 NOTE = (
     "Interquartile mean over seeds [95 % stratified bootstrap interval]. Held-out tasks, before and after all steps of"
-    " adaptation; the training return is that after adaptation, mean of the last ten meta-iterations."
+    " adaptation: success is the share of tasks solved, trajectories the share of successful ones; the training return"
+    " is that after adaptation, mean of the last ten meta-iterations."
 )
 
 
@@ -46,7 +47,7 @@ def _experiment(comparison: Comparison, experiment: str) -> Cells:
     columns = {"Training return": lambda records: trained(records, "Returns")}
     for metric in METRICS:
         for when, stage in STAGES.items():
-            name = {"Returns": "Return"}.get(metric, metric)
+            name = {"Returns": "Return", "TrajectorySuccess": "Trajectories"}.get(metric, metric)
             columns[f"{name} {when}"] = lambda records, metric=metric, stage=stage: held_out(records, metric, stage)
     cells = {heading: [_scores(score(records)) for records in groups.values()] for heading, score in columns.items()}
     cells = {heading: column for heading, column in cells.items() if set(column) != {"—"}}

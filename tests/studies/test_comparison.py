@@ -53,6 +53,19 @@ def test_an_adaptation_curve_begins_before_the_first_step(tmp_path):
     np.testing.assert_allclose(curve.estimate.high, [1, 4])
 
 
+@pytest.mark.parametrize("name", ["x", "without-learned-rates"])
+def test_the_legend_fits_into_the_figure(tmp_path, name):
+    for number in range(7):
+        made_up(tmp_path / "ring" / f"{name}-{number}" / "0", tested=(1, 2))
+    entries = {entry.name: entry for entry in figures.all_figures(Comparison(*read_all([tmp_path])))}
+    figure = entries["learning-return"].figure
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    frame, place = figure.bbox, legend.get_window_extent()
+    assert frame.x0 <= place.x0 < place.x1 <= frame.x1
+    assert len(legend.get_texts()) == 7
+
+
 def test_methods_are_laid_side_by_side(study):
     comparison = Comparison(*read_all([study]))
     assert (comparison.experiments, comparison.methods) == (["house", "ring"], ["maml", "mime"])
