@@ -26,7 +26,9 @@ LINES = ("--", "-.", (0, (7, 1.5)), "-", ":", (0, (3, 1.2, 1, 1.2, 1, 1.2)), "--
 MARKERS = ("s", "^", "D", "o", "v", "P", "X", "*")
 MOST_COLUMNS = 3
 PANEL = 2.4, 1.9
+LEAST_WIDTH = 4.0
 NAMES_WIDTH = 1.3
+LEGEND_ROW = 0.18
 
 
 class Style(NamedTuple):
@@ -144,7 +146,7 @@ def _panels(
     columns = min(len(panels), MOST_COLUMNS)
     rows = math.ceil(len(panels) / columns)
     height = 0.7 + 0.26 * len(methods) if names else PANEL[1]
-    figure = _figure(columns * PANEL[0] + names * NAMES_WIDTH, rows * height + 0.8)
+    figure = _figure(max(columns * PANEL[0], LEAST_WIDTH) + names * NAMES_WIDTH, rows * height + 0.8)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=names).ravel()
     for axis, title in zip(grid, panels):
         axis.set_title(textwrap.fill(title, 28), fontsize=9, color=INK)
@@ -168,6 +170,8 @@ def _legend(figure: Figure, handles: list[Line2D]) -> None:
     widest = max(TextPath((0, 0), str(handle.get_label()), size=size).get_extents().width for handle in handles)
     # Of a column, in points: the handle, the text, and the space of 2.8 letters between them and the next column.
     columns = int(72 * figure.get_figwidth() / (widest + size * (handle_length + 2.8)))
+    rows = math.ceil(len(handles) / max(1, columns))
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 1))
     options = {"fontsize": size, "handlelength": handle_length, "frameon": False}
     figure.legend(handles=handles, loc="outside upper center", ncols=max(1, columns), **options)
 
