@@ -35,7 +35,9 @@ def test_values_are_the_configurations(run):
     assert values["fast-lr"].number_value == experiment.fast_lr
     assert values["hidden-sizes"].string_value == "[8]"
     named = {info.name for info in data["experiment"].experiment.hparam_infos}
-    assert named == set(values) == {"Environment", "Method", "Seed", *experiment.as_keys()} - {"dyn-lr"}
+    given = {key for key, value in experiment.as_keys().items() if value is not None}
+    assert {"dyn-lr", "fisher-batch-size"} == set(experiment.as_keys()) - given
+    assert named == set(values) == {"Environment", "Method", "Seed", *given}
     assert data["session_end_info"].session_end_info.status == 1
 
 
