@@ -15,24 +15,23 @@ import tyro
 import mime
 from mime.commands.terminal import prepare_jax
 from mime.keys import Configuration
+from mime.runs.testing import curve
 from mime.seeds import parse_seeds
+from mime.studies.plan import Length, is_finished
 
 NAME = "2d-navigation-wide-ring-sparse"
 SOLVED = Path("configs/solved") / f"{NAME}.yaml"
 PUBLISHED = Path("configs/msc_project") / f"{NAME}.yaml"
+TEST_BATCHES, TEST_STEPS = 3, 10
 
-LATENT = {"latent_size": 8}
-UNIT = {"scale_actions": True}
-RATES = {"learn_fast_lr": True, "fast_lr": 0.001}
-NOVELTY = {"use_vime": True, "bonus": "state-entropy", "eta": 0.0, "pre_epochs": 0}
-PLAIN_RATES = {"learn_fast_lr": False, "fast_lr": 0.05}
+# What all variants have in common with the solving configuration.
 CHEAP = {"first_order": True, "fisher_batch_size": 4, "max_kl": 0.02, "pre_epochs": 0}
 
 REMOVED = {
     "solved": {},
     "without-latent": {"latent_size": 0},
     "without-action-units": {"scale_actions": False},
-    "without-learned-rates": PLAIN_RATES,
+    "without-learned-rates": {"learn_fast_lr": False, "fast_lr": 0.05},
     "without-bonus": {"use_vime": False, "bonus_credit": "mixed"},
     "without-credit-before": {"bonus_credit": "mixed"},
     "information-gain": {"bonus": "information-gain", "dyn_prior_sd": 0.01},
@@ -41,10 +40,10 @@ REMOVED = {
 }
 ALONE = {
     "only-maml": {},
-    "only-latent": LATENT,
-    "only-action-units": UNIT,
-    "only-learned-rates": RATES,
-    "only-bonus": NOVELTY,
+    "only-latent": {"latent_size": 8},
+    "only-action-units": {"scale_actions": True},
+    "only-learned-rates": {"learn_fast_lr": True, "fast_lr": 0.001},
+    "only-bonus": {"use_vime": True, "bonus": "state-entropy", "eta": 0.0},
 }
 
 
@@ -76,13 +75,13 @@ def main() -> None:
     for seed in parse_seeds(command.seeds):
         for variant in command.variants.split(","):
             folder = command.output_folder / NAME / variant / f"seed-{seed}"
-            if (folder / "test_result.csv").exists():
+            experiment = configuration(variant, command.num_batches)
+            if is_finished(folder, experiment, seed, Length(experiment.iterations, TEST_BATCHES, TEST_STEPS)):
                 continue
-            outcome = mime.train(configuration(variant, command.num_batches), folder, seed=seed, overwrite=True)
-            if outcome.interrupted:
+            if mime.train(experiment, folder, seed=seed, overwrite=True).interrupted:
                 return
-            rows = mime.evaluate(folder)
-            solved = sum(float(row["Valid/TrajectorySuccess"]) for row in rows) / len(rows)
+            rows = mime.evaluate(folder, num_batches=TEST_BATCHES, num_steps=TEST_STEPS)
+            solved = curve(rows, "TrajectorySuccess")[-1]
             print(f"{variant}  seed {seed}  {solved:.0%} of the trajectories after adaptation", flush=True)
 
 

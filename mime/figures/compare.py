@@ -169,11 +169,11 @@ def _legend(figure: Figure, handles: list[Line2D]) -> None:
     size, handle_length = 8, 3.2
     widest = max(TextPath((0, 0), str(handle.get_label()), size=size).get_extents().width for handle in handles)
     # Of a column, in points: the handle, the text, and the space of 2.8 letters between them and the next column.
-    columns = int(72 * figure.get_figwidth() / (widest + size * (handle_length + 2.8)))
-    rows = math.ceil(len(handles) / max(1, columns))
+    columns = max(1, int(72 * figure.get_figwidth() / (widest + size * (handle_length + 2.8))))
+    rows = math.ceil(len(handles) / columns)
     figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 1))
     options = {"fontsize": size, "handlelength": handle_length, "frameon": False}
-    figure.legend(handles=handles, loc="outside upper center", ncols=max(1, columns), **options)
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns, **options)
 
 
 def _dress(axis: Axes) -> None:

@@ -96,15 +96,13 @@ def step(
         The new parameters, or the old ones where no step improved the surrogate inside the trust region.
     """
     # One linearisation serves the gradient and every Fisher product, unless those see a sample.
-    old, jacobian_product = jax.linearize(outputs, parameters)
-    transposed_product = jax.linear_transpose(jacobian_product, parameters)
+    linearised = _linearised(outputs, parameters)
+    old, _, transposed_product = linearised
     gradient = transposed_product(jax.grad(surrogate)(old, old))[0]
     if sample is None:
-        fisher_product = _fisher_product(old, jacobian_product, transposed_product, divergence)
+        fisher_product = _fisher_product(*linearised, divergence)
     else:
-        sampled, sampled_product = jax.linearize(sample.outputs, parameters)
-        transposed = jax.linear_transpose(sampled_product, parameters)
-        fisher_product = _fisher_product(sampled, sampled_product, transposed, sample.divergence)
+        fisher_product = _fisher_product(*_linearised(sample.outputs, parameters), sample.divergence)
 
     def damped_product(vector: Parameters) -> Parameters:
         return optax.tree.add_scale(fisher_product(vector), cg_damping, vector)
@@ -139,6 +137,12 @@ def step(
         gradient_norm=optax.tree.norm(gradient),
     )
     return select(search.accepted, search.parameters, parameters), report
+
+
+def _linearised(outputs: Callable[[Parameters], Outputs], parameters: Parameters) -> tuple[Outputs, Callable, Callable]:
+    """The outputs, and products with their Jacobian and with its transpose."""
+    old, jacobian_product = jax.linearize(outputs, parameters)
+    return old, jacobian_product, jax.linear_transpose(jacobian_product, parameters)
 
 
 def _fisher_product(
