@@ -7,6 +7,7 @@ The variants are `without-...` of the solving configuration, and `only-...` adde
 the same number of meta-iterations, of trajectories and of held-out tests. Finished runs are skipped.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +72,12 @@ def configuration(variant: str, num_batches: int) -> Configuration:
 def main() -> None:
     """Run the command line."""
     command = tyro.cli(Ablation)
+    variants = command.variants.split(",")
+    if unknown := [variant for variant in variants if variant not in REMOVED | ALONE]:
+        sys.exit(f"--variants: {unknown[0]!r} is none of {', '.join([*REMOVED, *ALONE])}")
     prepare_jax()
     for seed in parse_seeds(command.seeds):
-        for variant in command.variants.split(","):
+        for variant in variants:
             folder = command.output_folder / NAME / variant / f"seed-{seed}"
             experiment = configuration(variant, command.num_batches)
             if is_finished(folder, experiment, seed, Length(experiment.iterations, TEST_BATCHES, TEST_STEPS)):

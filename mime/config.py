@@ -103,8 +103,9 @@ class Experiment(Configuration):
     """Initial logit of the intrinsic reward's weight, with adapt-eta."""
     eta_lr: NonNegative = 1000.0
     """Rate of the logit's updates."""
-    eta_rule: Literal["clipped", "adam"] = "clipped"
-    """How the logit follows its gradient: a clipped step as in the paper, or Adam, whatever the gradient's scale."""
+    eta_rule: Literal["clipped", "adam", "found"] = "clipped"
+    """How the logit is learned: by a clipped step on its meta-gradient as in the paper, by Adam, whatever the
+    gradient's scale, or, `found`, by eta-lr times (0.5 - share of tasks whose reward is found before adaptation)."""
     eta_objective: Literal["rewards", "advantages"] = "rewards"
     """What the learned weight maximises after adaptation: rewards as in the paper, or advantages (unbiased)."""
     normalize_spaces: bool = False
@@ -134,10 +135,10 @@ class Experiment(Configuration):
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.bonus_credit == "before" and not self.use_vime:
             raise ValueError("bonus-credit: before rewards novelty before adaptation; add use-vime to have a bonus")
-        if self.bonus_credit == "before" and self.adapt_eta:
+        if self.bonus_credit == "before" and self.adapt_eta and self.eta_rule != "found":
             raise ValueError(
-                "adapt-eta: true learns the weight through the inner step, which with bonus-credit: before sees the"
-                " task's rewards alone; leave one of them out"
+                f"eta-rule: {self.eta_rule} learns the weight through the inner step, which with bonus-credit: before"
+                " sees the task's rewards alone; use eta-rule: found, or leave adapt-eta out"
             )
         if self.normalize_spaces and self.use_vime and self.pre_epochs == 0:
             raise ValueError(

@@ -3,9 +3,10 @@
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 LARGEST_CHANGE = 0.3
+ENOUGH_FOUND = 0.5
 
 
 def mix(
@@ -26,13 +27,36 @@ def optimiser(rule: str, rate: float) -> optax.GradientTransformation:
     Args:
         rule: `clipped`: a descent step relative to the share s, at most 0.3 long (the paper's); it depends on the
             gradient's scale, which differs between experiments. `adam`: steps of about `rate`, shorter where the
-            gradient's sign is uncertain, whatever its scale.
+            gradient's sign is uncertain, whatever its scale. `found`: plain descent on `excess_found`.
         rate: Factor of the step.
     """
     if rule == "adam":
         return optax.adam(rate)
+    if rule == "found":
+        return optax.sgd(rate)
 
     def step(gradient, eta):
         return -jnp.clip(rate * gradient / jax.nn.sigmoid(eta), -LARGEST_CHANGE, LARGEST_CHANGE)
 
     return optax.stateless(step)
+
+
+def excess_found(
+    rewards: Float[Array, "tasks trajectories steps"], valid: Bool[Array, "tasks trajectories steps"]
+) -> Float[Array, ""]:
+    """By how much the share of tasks whose rewards were found is above one half.
+
+    A task's are found if they differ between any two of its valid steps: there is something to adapt to. Descent on
+    this is the dual ascent of a constrained problem, as SAC's temperature is: adapt as well as possible, provided that
+    exploration finds the rewards of half of the tasks.
+
+    Args:
+        rewards: Of the tasks before adaptation.
+        valid: Steps that count.
+
+    References:
+        Haarnoja et al. 2018, arXiv 1812.05905, section 5, for the temperature.
+    """
+    lowest = jnp.min(jnp.where(valid, rewards, jnp.inf), axis=(1, 2))
+    highest = jnp.max(jnp.where(valid, rewards, -jnp.inf), axis=(1, 2))
+    return jnp.mean(lowest < highest) - ENOUGH_FOUND

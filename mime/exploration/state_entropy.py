@@ -12,24 +12,23 @@ from mime.exploration.bonus import Metrics
 from mime.exploration.spaces import dimensions
 from mime.sampling.episodes import Episodes
 
-# In standard deviations of a task's states: what is nearer counts as the same place.
-RESOLUTION = 0.01
-
 
 @dataclass(frozen=True, eq=False)
 class StateEntropy:
-    """The bonus log(distance to the 3rd nearest of 256 states of the task's batch), with nothing to learn.
+    """The bonus: distance to the 3rd nearest of 256 states of the task's batch, with nothing to learn.
 
-    The mean of this over the states of a policy is, up to constants, a nearest-neighbour estimate of their entropy: it
-    is greatest for trajectories that spread over all that they can reach. Coordinates are measured in their standard
-    deviations over the task's batch.
+    In d dimensions the distance falls with the density of states as density^(-1/d), so that its mean over the states
+    of a policy estimates the integral of density^(1 - 1/d), which grows with their Rényi entropy of order 1 - 1/d: it is
+    greatest for trajectories that spread over all that they can reach. The logarithm of the distance, for Shannon's
+    entropy, rewards the few who come where nobody else does less. Coordinates are measured in their standard deviations
+    over the task's batch.
 
     Attributes:
         places: The observation's dimensions that count; None for all.
 
     References:
-        Seo et al. 2021, RE3, arXiv 2102.09430; Liu & Abbeel 2021, APT, arXiv 2103.04551. Both measure distances between
-        features of images.
+        Leonenko et al. 2008, Annals of Statistics 36(5), for the estimate; Seo et al. 2021, RE3, arXiv 2102.09430, and
+        Liu & Abbeel 2021, APT, arXiv 2103.04551, for the bonus, there with logarithms and features of images.
     """
 
     places: Sequence[int] | None = None
@@ -41,11 +40,11 @@ class StateEntropy:
         return ()
 
     def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
-        """The logarithm of each step's distance, where it arrives, to the 3rd nearest sample."""
+        """Each step's distance, where it arrives, to the 3rd nearest sample."""
         arrived = dimensions(episodes.next_observations, self.places)
         points, valid = arrived.reshape(-1, arrived.shape[-1]), episodes.valid.reshape(-1)
         distances = distances_to_neighbour(points, valid, self.num_samples, self.neighbour, key=key)
-        return jnp.log(distances + RESOLUTION).reshape(episodes.rewards.shape)
+        return distances.reshape(episodes.rewards.shape)
 
     def adapt(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> tuple[()]:
         """Nothing."""

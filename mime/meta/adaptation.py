@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 from mime.distributions import Distribution, Gaussian, Joint
 from mime.policies import LatentPolicy, Policy
 from mime.sampling.episodes import Episodes
-from mime.statistics import masked_mean
+from mime.statistics import masked_mean, standardise
 
 
 def adapt(
@@ -56,23 +56,27 @@ def adapt_latent(
     advantages: Float[Array, "trajectories"],
     rate: Float[Array, "latent"] | float,
 ) -> Gaussian:
-    """The latent's distribution q after a step towards the trajectories that were better than expected.
+    """The latent's distribution q after a step towards the trajectories that were better than the others.
 
     It is the normal distribution with the first two moments of (1 - rate) q + rate * w, where w gives each trajectory
-    of positive advantage a share in proportion to it: a natural-gradient step on reward-weighted likelihood. One
-    successful trajectory out of many suffices to turn the next ones towards it, where a step on the mean of A log q
-    would need a rate that throws q far away once most of them succeed. Without any positive advantage q stays.
+    whose advantage is above their mean a share in proportion to the difference: a natural-gradient step on
+    reward-weighted likelihood. One successful trajectory out of many suffices to turn the next ones towards it, where a
+    step on the mean of A log q would need a rate that throws q far away once most of them succeed. Where all are alike q
+    stays.
+
+    A latent is drawn before anything is observed, so that its baseline is the mean over the trajectories. The fitted
+    one is off by as much for all first steps, which over a long horizon is more than rare rewards are worth there.
 
     Args:
         latent: The distribution q.
         drawn: Latents of the trajectories.
-        advantages: Of their first steps.
+        advantages: Of their first steps; what they have in common does not matter.
         rate: Between 0 and 0.95; cut to that.
 
     References:
         Peters & Schaal 2007, reward-weighted regression; Rubinstein 1999, the cross-entropy method.
     """
-    positive = jnp.maximum(advantages, 0)
+    positive = jnp.maximum(standardise(advantages, jnp.ones_like(advantages, bool)), 0)
     total = jnp.sum(positive)
     shares = positive / jnp.where(total > 0, total, 1)
     rate = jnp.where(total > 0, jnp.clip(rate, 0, 0.95), 0)

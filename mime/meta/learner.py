@@ -261,7 +261,11 @@ class Learner:
         return -jnp.mean(objectives.weighted_by_ratio(after, behaviour, trial.after.episodes, weights))
 
     def _improve_eta(self, state: LearnerState, trial: Trial) -> tuple[Float[Array, ""], optax.OptState, Metrics]:
-        gradient = jax.grad(self.eta_loss)(state.eta, state, trial)
+        if self.experiment.eta_rule == "found":
+            first = trial.inner[0].episodes
+            gradient = learned_eta.excess_found(first.rewards, first.valid)
+        else:
+            gradient = jax.grad(self.eta_loss)(state.eta, state, trial)
         change, optimiser = self.eta_optimiser.update(gradient, state.eta_optimiser, state.eta)
         finite = jnp.isfinite(gradient) & jnp.isfinite(state.eta + change)
         eta, optimiser = select(finite, (state.eta + change, optimiser), (state.eta, state.eta_optimiser))

@@ -66,3 +66,17 @@ def test_adam_goes_further_where_the_sign_is_certain():
     moves = [0.1 - updated(0.1, gradients, rule="adam", rate=0.05) for gradients in (certain, uncertain)]
     assert moves[0] == pytest.approx(20 * 0.05, rel=1e-3)
     assert abs(moves[1]) < 0.1
+
+
+def test_rewards_are_found_where_they_differ_at_valid_steps():
+    rewards, valid = np.zeros((4, 2, 3), np.float32), np.ones((4, 2, 3), bool)
+    rewards[0, 1, 2] = 1  # Found.
+    rewards[1] = 0.7  # The same everywhere: nothing to choose between.
+    rewards[2, 0, 2], valid[2, 0, 2] = 1, False  # After the end.
+    rewards, valid = jnp.asarray(rewards), jnp.asarray(valid)
+    assert float(eta.excess_found(rewards, valid)) == 0.25 - 0.5
+    assert float(eta.excess_found(rewards[:1], valid[:1])) == 0.5
+
+
+def test_the_weight_grows_until_half_of_the_rewards_are_found():
+    assert updated(0.0, [-0.5, -0.25, 0.0, 0.5], rule="found", rate=0.1) == pytest.approx(0.1 * (0.5 + 0.25 - 0.5))

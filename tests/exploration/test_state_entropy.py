@@ -1,5 +1,7 @@
 """State entropy against brute force, and what it must not depend on."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from mime.config import Experiment
 from mime.envs.dog_house import DogHouse
 from mime.exploration import make_bonus
-from mime.exploration.state_entropy import RESOLUTION, StateEntropy, distances_to_neighbour
+from mime.exploration.state_entropy import StateEntropy, distances_to_neighbour
 from mime.sampling.episodes import Episodes
 
 KEY = jax.random.key(0)
@@ -77,9 +79,19 @@ def test_steps_after_an_end_are_no_ones_neighbours():
     np.testing.assert_array_equal(*(np.asarray(r)[valid] for r in rewards))
 
 
-def test_a_robot_that_never_moves_gets_the_least_finite_reward():
+def test_a_robot_that_never_moves_gets_no_reward():
     rewards = StateEntropy().rewards((), episodes_at(np.ones((3, 20, 2))), key=KEY)
-    np.testing.assert_allclose(rewards, np.log(RESOLUTION), rtol=1e-5)
+    np.testing.assert_array_equal(rewards, np.zeros((3, 20)))
+
+
+def test_the_mean_is_that_of_uniform_points():
+    """Of n uniform points in a square of area a, the 3rd nearest is Γ(3.5)/Γ(3) sqrt(a / (π n)) away, edges aside."""
+    positions = np.random.default_rng(0).random((50, 200, 2))
+    inside = ((positions > 0.25) & (positions < 0.75)).all(-1)
+    rewards = np.asarray(StateEntropy().rewards((), episodes_at(positions), key=KEY))
+    # A uniform coordinate's standard deviation is 1 / sqrt(12), so that the square's area is 12.
+    expected = math.gamma(3.5) / math.gamma(3) * math.sqrt(12 / (math.pi * StateEntropy.num_samples))
+    assert rewards[inside].mean() == pytest.approx(expected, rel=0.1)
 
 
 def test_the_mean_grows_with_the_entropy_of_the_states():
@@ -90,7 +102,7 @@ def test_the_mean_grows_with_the_entropy_of_the_states():
     means = [
         float(jnp.mean(StateEntropy().rewards((), episodes_at(p), key=KEY))) for p in (radii[..., None] * rim, rim)
     ]
-    assert means[0] > means[1] + 0.5
+    assert means[0] > 2 * means[1]
 
 
 def test_in_the_dog_house_the_bump_makes_no_place_new():

@@ -96,7 +96,8 @@ def test_adapted_latent_has_the_moments_of_the_mixture():
     rng = np.random.default_rng(0)
     drawn, advantages, rate = rng.normal(1, 2, size=(30, 2)), rng.normal(size=30), 0.6
     new = adapted_latent(drawn, advantages, rate, mean=0.5, log_std=0.3)
-    better = np.maximum(advantages, 0) / np.maximum(advantages, 0).sum()
+    above = np.maximum(advantages - advantages.mean(), 0)
+    better = above / above.sum()
     from_old = rng.normal(0.5, np.exp(0.3), size=(400_000, 2))
     from_better = drawn[rng.choice(30, 400_000, p=better)]
     mixture = np.where(rng.random((400_000, 1)) < rate, from_better, from_old)
@@ -109,7 +110,8 @@ def test_one_success_turns_the_latent_and_nothing_to_learn_from_leaves_it():
     success = np.where(np.arange(20) == 7, 4.0, -0.2)
     turned = adapted_latent(drawn, success, 0.7)
     np.testing.assert_allclose(turned.mean, 0.7 * drawn[7], rtol=1e-5)
-    stayed = adapted_latent(drawn, np.zeros(20), 0.7)
+    np.testing.assert_allclose(adapted_latent(drawn, success + 5, 0.7).mean, turned.mean, rtol=1e-4)  # Baseline is off.
+    stayed = adapted_latent(drawn, np.full(20, 0.3), 0.7)
     np.testing.assert_array_equal(stayed.mean, np.zeros(3))
     np.testing.assert_allclose(stayed.log_std, np.zeros(3), atol=1e-7)
 

@@ -470,6 +470,16 @@ def test_eta_grows_where_the_bonus_leads_to_reward_and_shrinks_where_it_misleads
     assert abs(etas[2]) < 1e-7
 
 
+@pytest.mark.parametrize("credit", ["before", "mixed"])
+def test_eta_grows_while_too_few_rewards_are_found(credit):
+    keys = {"use_vime": True, "bonus_credit": credit, "adapt_eta": True, "eta_rule": "found", "eta_lr": 0.1}
+    learner = Learner(Experiment(**keys), CompiledSampler(Line(), 1), Told())
+    found, missed = one_step_bandit(ARMS == 0, ARMS == 1), one_step_bandit(np.zeros(6), ARMS == 1)
+    for inner, change in ((found, -0.05), (missed, 0.05)):
+        state, _ = learner.improve(bandit_state(learner, 0.3), Trial([inner], found), KEY)
+        assert float(state.eta) == pytest.approx(0.3 + change, abs=1e-6)
+
+
 def test_a_weight_that_is_not_learned_stays():
     """The policy sees both rewards all the same: without extrinsic ones, it turns to the arm that is novel."""
     learner = Learner(Experiment(use_vime=True, max_kl=0.1), CompiledSampler(Line(), 1), Told())
