@@ -60,9 +60,9 @@ def adapt_latent(
 
     It is the normal distribution with the first two moments of (1 - rate) q + rate * w, where w gives each trajectory
     whose advantage is above their mean a share in proportion to the difference: a natural-gradient step on
-    reward-weighted likelihood. One successful trajectory out of many suffices to turn the next ones towards it, where a
-    step on the mean of A log q would need a rate that throws q far away once most of them succeed. Where all are alike q
-    stays.
+    reward-weighted likelihood. One successful trajectory out of many suffices to turn the next ones towards it, where
+    a step on the mean of A log q would need a rate that throws q far away once most of them succeed. Where all are
+    alike q stays.
 
     A latent is drawn before anything is observed, so that its baseline is the mean over the trajectories. The fitted
     one is off by as much for all first steps, which over a long horizon is more than rare rewards are worth there.
