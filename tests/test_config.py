@@ -89,6 +89,11 @@ REFUSED = {
     "unknown argument": ({**RING, "env-kwargs": {"lo": 9.0}}, "env-kwargs: lo is not an argument"),
     "wrong argument": ({**RING, "env-kwargs": {"low": "x"}}, "env-kwargs: low: 'x'"),
     "eta of nothing": ({"adapt-eta": True}, "add use-vime"),
+    "credit of nothing": ({"bonus-credit": "before"}, "add use-vime"),
+    "eta without a gradient": (
+        {"use-vime": True, "bonus-credit": "before", "adapt-eta": True},
+        "use eta-rule: found, or leave adapt-eta out",
+    ),
     "no warm-up": ({"use-vime": True, "normalize-spaces": True}, "set pre-epochs to 1 or more"),
     "a list": ([1, 2], "must be a list of `key: value` lines"),
 }
