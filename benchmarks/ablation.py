@@ -73,7 +73,7 @@ def configuration(variant: str, num_batches: int) -> Configuration:
 def main() -> None:
     """Run the command line."""
     command = tyro.cli(Ablation)
-    variants = command.variants.split(",")
+    variants = [variant.strip() for variant in command.variants.split(",")]
     if unknown := [variant for variant in variants if variant not in REMOVED | ALONE]:
         sys.exit(f"--variants: {unknown[0]!r} is none of {', '.join([*REMOVED, *ALONE])}")
     prepare_jax()

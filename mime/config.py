@@ -81,7 +81,7 @@ class Experiment(Configuration):
     use_vime: bool = False
     """Add an intrinsic reward (MAML+expl): the information a dynamics model gains from each transition."""
     adapt_eta: bool = False
-    """Meta-learn the weight between the two rewards (MIME). Needs use-vime."""
+    """Learn the weight between the two rewards (MIME), by eta-rule. Needs use-vime."""
     e_maml: bool = False
     """Credit pre-adaptation actions for the return after adaptation (E-MAML, arXiv 1803.01118)."""
     add_noise: bool = False
@@ -102,7 +102,7 @@ class Experiment(Configuration):
     adaptable_eta: Number = 0.1
     """Initial logit of the intrinsic reward's weight, with adapt-eta."""
     eta_lr: NonNegative = 1000.0
-    """Rate of the logit's updates."""
+    """Rate of the logit's updates; about 0.1 with eta-rule: found, where it may be 1 at most."""
     eta_rule: Literal["clipped", "adam", "found"] = "clipped"
     """How the logit is learned: by a clipped step on its meta-gradient as in the paper, by Adam, whatever the
     gradient's scale, or, `found`, by eta-lr times (0.5 - share of tasks whose reward is found before adaptation)."""
@@ -138,8 +138,10 @@ class Experiment(Configuration):
         if self.bonus_credit == "before" and self.adapt_eta and self.eta_rule != "found":
             raise ValueError(
                 f"eta-rule: {self.eta_rule} learns the weight through the inner step, which with bonus-credit: before"
-                " sees the task's rewards alone; use eta-rule: found, or leave adapt-eta out"
+                " sees the task's rewards alone; use eta-rule: found with eta-lr: 0.1, or leave adapt-eta out"
             )
+        if self.adapt_eta and self.eta_rule == "found" and self.eta_lr > 1:
+            raise ValueError(f"eta-lr: {self.eta_lr:g} is too large for eta-rule: found; try 0.1")
         if self.normalize_spaces and self.use_vime and self.pre_epochs == 0:
             raise ValueError(
                 "normalize-spaces: true takes its statistics from the warm-up; set pre-epochs to 1 or more"

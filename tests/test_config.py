@@ -92,8 +92,9 @@ REFUSED = {
     "credit of nothing": ({"bonus-credit": "before"}, "add use-vime"),
     "eta without a gradient": (
         {"use-vime": True, "bonus-credit": "before", "adapt-eta": True},
-        "use eta-rule: found, or leave adapt-eta out",
+        "use eta-rule: found with eta-lr: 0.1, or leave adapt-eta out",
     ),
+    "another rule's rate": ({"use-vime": True, "adapt-eta": True, "eta-rule": "found"}, "eta-lr: 1000 is too large"),
     "no warm-up": ({"use-vime": True, "normalize-spaces": True}, "set pre-epochs to 1 or more"),
     "a list": ([1, 2], "must be a list of `key: value` lines"),
 }

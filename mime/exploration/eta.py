@@ -7,6 +7,8 @@ from jaxtyping import Array, Bool, Float
 
 LARGEST_CHANGE = 0.3
 ENOUGH_FOUND = 0.5
+# Beyond these the weight hardly changes, and a logit that went on would take as long to come back.
+LARGEST_FOUND_LOGIT = 5.0
 
 
 def mix(
@@ -27,18 +29,19 @@ def optimiser(rule: str, rate: float) -> optax.GradientTransformation:
     Args:
         rule: `clipped`: a descent step relative to the share s, at most 0.3 long (the paper's); it depends on the
             gradient's scale, which differs between experiments. `adam`: steps of about `rate`, shorter where the
-            gradient's sign is uncertain, whatever its scale. `found`: plain descent on `excess_found`.
+            gradient's sign is uncertain, whatever its scale. `found`: plain descent on `excess_found`, from -5 to 5.
         rate: Factor of the step.
     """
     if rule == "adam":
         return optax.adam(rate)
-    if rule == "found":
-        return optax.sgd(rate)
 
-    def step(gradient, eta):
+    def clipped(gradient, eta):
         return -jnp.clip(rate * gradient / jax.nn.sigmoid(eta), -LARGEST_CHANGE, LARGEST_CHANGE)
 
-    return optax.stateless(step)
+    def found(excess, eta):
+        return jnp.clip(eta - rate * excess, -LARGEST_FOUND_LOGIT, LARGEST_FOUND_LOGIT) - eta
+
+    return optax.stateless(found if rule == "found" else clipped)
 
 
 def excess_found(
@@ -47,15 +50,15 @@ def excess_found(
     """By how much the share of tasks whose rewards were found is above one half.
 
     A task's are found if they differ between any two of its valid steps: there is something to adapt to. Descent on
-    this is the dual ascent of a constrained problem, as SAC's temperature is: adapt as well as possible, provided that
-    exploration finds the rewards of half of the tasks.
+    this adapts the weight of novelty in the manner of SAC's temperature, with a target for what novelty is there for:
+    that half of the tasks' rewards are found. It is meant for sparse rewards; dense ones are always found.
 
     Args:
         rewards: Of the tasks before adaptation.
         valid: Steps that count.
 
     References:
-        Haarnoja et al. 2018, arXiv 1812.05905, section 5, for the temperature.
+        Haarnoja et al. 2018, arXiv 1812.05905, section 5, for the temperature, whose target is the entropy itself.
     """
     lowest = jnp.min(jnp.where(valid, rewards, jnp.inf), axis=(1, 2))
     highest = jnp.max(jnp.where(valid, rewards, -jnp.inf), axis=(1, 2))

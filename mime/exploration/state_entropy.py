@@ -17,11 +17,11 @@ from mime.sampling.episodes import Episodes
 class StateEntropy:
     """The bonus: distance to the 3rd nearest of 256 states of the task's batch, with nothing to learn.
 
-    In d dimensions the distance falls with the density of states as density^(-1/d), so that its mean over the states
-    of a policy estimates the integral of density^(1 - 1/d). That grows with their Rényi entropy of order 1 - 1/d: it
-    is greatest for trajectories that spread over all that they can reach. The logarithm of the distance, for Shannon's
-    entropy, gives less to the few who come where nobody else does. Coordinates are measured in their standard
-    deviations over the task's batch.
+    In d > 1 dimensions the distance falls with the density of states as density^(-1/d), so that its mean over the
+    states of a policy estimates the integral of density^(1 - 1/d). That grows with their Rényi entropy of order
+    1 - 1/d: it is greatest for trajectories that spread evenly. The logarithm of the distance, for Shannon's entropy,
+    gives less to the few who come where nobody else does. Coordinates are measured in their standard deviations over
+    the task's batch.
 
     Attributes:
         places: The observation's dimensions that count; None for all.

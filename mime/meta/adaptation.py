@@ -65,7 +65,7 @@ def adapt_latent(
     alike q stays.
 
     A latent is drawn before anything is observed, so that its baseline is the mean over the trajectories. The fitted
-    one is off by as much for all first steps, which over a long horizon is more than rare rewards are worth there.
+    one's error is the same for all that start alike, and over a long horizon larger than a rare reward is worth there.
 
     Args:
         latent: The distribution q.

@@ -262,8 +262,8 @@ class Learner:
 
     def _improve_eta(self, state: LearnerState, trial: Trial) -> tuple[Float[Array, ""], optax.OptState, Metrics]:
         if self.experiment.eta_rule == "found":
-            first = trial.inner[0].episodes
-            gradient = learned_eta.excess_found(first.rewards, first.valid)
+            first, warming_up = trial.inner[0].episodes, state.iteration < self.experiment.pre_epochs
+            gradient = jnp.where(warming_up, 0, learned_eta.excess_found(first.rewards, first.valid))
         else:
             gradient = jax.grad(self.eta_loss)(state.eta, state, trial)
         change, optimiser = self.eta_optimiser.update(gradient, state.eta_optimiser, state.eta)

@@ -80,3 +80,10 @@ def test_rewards_are_found_where_they_differ_at_valid_steps():
 
 def test_the_weight_grows_until_half_of_the_rewards_are_found():
     assert updated(0.0, [-0.5, -0.25, 0.0, 0.5], rule="found", rate=0.1) == pytest.approx(0.1 * (0.5 + 0.25 - 0.5))
+
+
+@pytest.mark.parametrize("excess", [-0.5, 0.5])
+def test_a_search_in_vain_does_not_wind_the_weight_up(excess):
+    end = updated(0.0, [excess] * 200, rule="found", rate=0.1)
+    assert end == pytest.approx(-10 * excess, abs=1e-5)
+    assert abs(updated(end, [-excess], rule="found", rate=0.1)) < abs(end) - 0.04
