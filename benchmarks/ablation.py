@@ -15,7 +15,7 @@ import tyro
 
 import mime
 from mime.commands.terminal import prepare_jax
-from mime.keys import Configuration
+from mime.keys import Configuration, nearest
 from mime.runs.testing import curve
 from mime.seeds import parse_seeds
 from mime.studies.plan import Length, is_finished
@@ -47,6 +47,7 @@ ALONE = {
     "only-learned-rates": {"learn_fast_lr": True, "fast_lr": 0.001},
     "only-bonus": {"use_vime": True, "bonus": "state-entropy", "eta": 0.0},
 }
+VARIANTS = [*REMOVED, *ALONE]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Ablation:
     """Seeds: numbers and ranges."""
     num_batches: int = 75
     """Meta-iterations."""
-    variants: str = ",".join([*REMOVED, *ALONE])
+    variants: str = ",".join(VARIANTS)
     """Names of variants, with commas."""
 
 
@@ -74,8 +75,8 @@ def main() -> None:
     """Run the command line."""
     command = tyro.cli(Ablation)
     variants = [variant.strip() for variant in command.variants.split(",")]
-    if unknown := [variant for variant in variants if variant not in REMOVED | ALONE]:
-        sys.exit(f"--variants: {unknown[0]!r} is none of {', '.join([*REMOVED, *ALONE])}")
+    if unknown := [variant for variant in variants if variant not in VARIANTS]:
+        sys.exit(f"--variants: {unknown[0]!r} is not a variant{nearest(unknown[0], VARIANTS)}")
     prepare_jax()
     for seed in parse_seeds(command.seeds):
         for variant in variants:

@@ -120,7 +120,7 @@ class Learner:
     @partial(jax.jit, static_argnums=0)
     def adapt(self, agents: Agent, experience: Experience, state: LearnerState, key: PRNGKeyArray) -> Agent:
         """Each task's agent after one inner step on its experience."""
-        warming_up = state.iteration < self.experiment.pre_epochs
+        warming_up = self._is_warming_up(state)
         advantages = self.advantages(experience, state.eta, warming_up)
         policies = over_tasks(self._adapt, shared=state.shared)(agents.policy, experience, advantages)
         if self.bonus is None:
@@ -161,6 +161,9 @@ class Learner:
         mixed = learned_eta.mix(experience.extrinsic, self._standardised_bonus(experience), eta)
         return jnp.where(warming_up, experience.extrinsic, mixed)
 
+    def _is_warming_up(self, state: LearnerState) -> Bool[Array, ""]:
+        return state.iteration < self.experiment.pre_epochs
+
     def _standardised_bonus(self, experience: Experience) -> Steps:
         return over_tasks(standardise)(experience.intrinsic, experience.episodes.valid)
 
@@ -196,7 +199,7 @@ class Learner:
         return over_tasks(of_a_task, shared=shared)(trial, list(inner_advantages), trial if seen is None else seen)
 
     def _improve_policy(self, state: LearnerState, trial: Trial) -> tuple[Shared, Metrics]:
-        warming_up = state.iteration < self.experiment.pre_epochs
+        warming_up = self._is_warming_up(state)
         inner_advantages = [self.advantages(experience, state.eta, warming_up) for experience in trial.inner]
         after_advantages = self.advantages(trial.after, state.eta, warming_up)
         episodes = trial.after.episodes
@@ -251,7 +254,7 @@ class Learner:
 
         The ratio is 1 in value; w is the standardised extrinsic reward, or its advantage, of the later episodes.
         """
-        warming_up = state.iteration < self.experiment.pre_epochs
+        warming_up = self._is_warming_up(state)
         inner_advantages = [self.advantages(experience, eta, warming_up) for experience in trial.inner]
         after = self.outcome(state.shared, trial, inner_advantages).after
         weights = trial.after.extrinsic
@@ -260,12 +263,15 @@ class Learner:
         behaviour = jax.lax.stop_gradient(after)
         return -jnp.mean(objectives.weighted_by_ratio(after, behaviour, trial.after.episodes, weights))
 
+    def _eta_gradient(self, state: LearnerState, trial: Trial) -> Float[Array, ""]:
+        """What the logit descends: by `found`, the share of tasks found, while it is in use; else its meta-gradient."""
+        if self.experiment.eta_rule != "found":
+            return jax.grad(self.eta_loss)(state.eta, state, trial)
+        first = trial.inner[0].episodes
+        return jnp.where(self._is_warming_up(state), 0, learned_eta.excess_found(first.rewards, first.valid))
+
     def _improve_eta(self, state: LearnerState, trial: Trial) -> tuple[Float[Array, ""], optax.OptState, Metrics]:
-        if self.experiment.eta_rule == "found":
-            first, warming_up = trial.inner[0].episodes, state.iteration < self.experiment.pre_epochs
-            gradient = jnp.where(warming_up, 0, learned_eta.excess_found(first.rewards, first.valid))
-        else:
-            gradient = jax.grad(self.eta_loss)(state.eta, state, trial)
+        gradient = self._eta_gradient(state, trial)
         change, optimiser = self.eta_optimiser.update(gradient, state.eta_optimiser, state.eta)
         finite = jnp.isfinite(gradient) & jnp.isfinite(state.eta + change)
         eta, optimiser = select(finite, (state.eta + change, optimiser), (state.eta, state.eta_optimiser))
