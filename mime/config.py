@@ -90,8 +90,10 @@ class Experiment(Configuration):
     """Standard deviation of that noise."""
 
     # Exploration
-    bonus: Literal["information-gain", "state-entropy", "rnd", "ensemble-disagreement"] = "information-gain"
-    """What the intrinsic reward is."""
+    bonus: Literal["information-gain", "state-entropy", "rnd", "ensemble-disagreement", "reward-proximity"] = (
+        "information-gain"
+    )
+    """What the intrinsic reward is: four are for novelty, reward-proximity for coming near to rewards found."""
     bonus_credit: Literal["mixed", "before"] = "mixed"
     """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policy before
     adaptation alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""

@@ -1,4 +1,4 @@
-"""Means and standardisation over the valid entries of an array."""
+"""Means, standardisation and rare values over the valid entries of an array."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
@@ -25,3 +25,8 @@ def standardise(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) ->
     # Written so that NaN is neither constant nor hidden.
     constant = variance <= (CONSTANT * mean) ** 2
     return jnp.where(constant, 0, centred / jnp.sqrt(jnp.where(constant, 1, variance)))
+
+
+def above_least(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) -> Bool[Array, "*shape"]:
+    """Which valid entries are above the lowest of them: of sparse rewards, those that were found."""
+    return valid & (values > jnp.min(jnp.where(valid, values, jnp.inf)))

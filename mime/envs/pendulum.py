@@ -47,6 +47,7 @@ class Pendulum(TaskEnvironment):
     observation_space = gymnasium.spaces.Box(np.array([-1, -1, -20], np.float32), np.array([1, 1, 20], np.float32))
     action_space = gymnasium.spaces.Box(-2, 2, (1,), np.float32)
     horizon = 50
+    places = (0, 1)
     gravity = 10.0
     dt = 0.1
     max_torque = 2.0

@@ -8,6 +8,7 @@ from mime.config import Experiment
 from mime.exploration.bonus import Bonus
 from mime.exploration.disagreement import EnsembleDisagreement
 from mime.exploration.information_gain import InformationGain
+from mime.exploration.reward_proximity import RewardProximity
 from mime.exploration.rnd import RandomNetworkDistillation
 from mime.exploration.state_entropy import StateEntropy
 
@@ -32,8 +33,9 @@ def make_bonus(
     """
     if not experiment.use_vime:
         return None
-    if experiment.bonus == "state-entropy":
-        return StateEntropy(varying if places is None else places)
+    if experiment.bonus in ("state-entropy", "reward-proximity"):
+        kind = StateEntropy if experiment.bonus == "state-entropy" else RewardProximity
+        return kind(varying if places is None else places)
     size = observation_space.shape[0] if varying is None else len(varying)
     if experiment.bonus == "rnd":
         return RandomNetworkDistillation(size, action_space, experiment.dyn_hidden, varying)

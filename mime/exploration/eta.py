@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
+from mime.statistics import above_least
+
 LARGEST_CHANGE = 0.3
 ENOUGH_FOUND = 0.5
 # Beyond these the weight hardly changes, and a logit that went on would take as long to come back.
@@ -60,6 +62,5 @@ def excess_found(
     References:
         Haarnoja et al. 2018, arXiv 1812.05905, section 5, for the temperature, whose target is the entropy itself.
     """
-    lowest = jnp.min(jnp.where(valid, rewards, jnp.inf), axis=(1, 2))
-    highest = jnp.max(jnp.where(valid, rewards, -jnp.inf), axis=(1, 2))
-    return jnp.mean(lowest < highest) - ENOUGH_FOUND
+    found = jax.vmap(above_least)(rewards, valid)
+    return jnp.mean(jnp.any(found, axis=(1, 2))) - ENOUGH_FOUND
