@@ -107,7 +107,7 @@ class Experiment(Configuration):
     """Rate of the logit's updates; about 0.1 with eta-rule: found, where it may be 1 at most."""
     eta_rule: Literal["clipped", "adam", "found"] = "clipped"
     """How the logit is learned: by a clipped step on its meta-gradient as in the paper, by Adam, whatever the
-    gradient's scale, or, `found`, by eta-lr times (0.5 - share of tasks whose reward is found before adaptation)."""
+    gradient's scale, or, `found`, by eta-lr times (0.75 - share of tasks whose reward is found before adaptation)."""
     eta_objective: Literal["rewards", "advantages"] = "rewards"
     """What the learned weight maximises after adaptation: rewards as in the paper, or advantages (unbiased)."""
     normalize_spaces: bool = False

@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 from mime.statistics import above_least
 
 LARGEST_CHANGE = 0.3
-ENOUGH_FOUND = 0.5
+ENOUGH_FOUND = 0.75
 # Beyond these the weight hardly changes, and a logit that went on would take as long to come back.
 LARGEST_FOUND_LOGIT = 5.0
 
@@ -49,11 +49,11 @@ def optimiser(rule: str, rate: float) -> optax.GradientTransformation:
 def excess_found(
     rewards: Float[Array, "tasks trajectories steps"], valid: Bool[Array, "tasks trajectories steps"]
 ) -> Float[Array, ""]:
-    """By how much the share of tasks whose rewards were found is above one half.
+    """By how much the share of tasks whose rewards were found is above three quarters.
 
     A task's are found if they differ between any two of its valid steps: there is something to adapt to. Descent on
     this adapts the weight of novelty in the manner of SAC's temperature, with a target for what novelty is there for:
-    that half of the tasks' rewards are found. It is meant for sparse rewards; dense ones are always found.
+    that three quarters of the tasks' rewards are found. It is meant for sparse rewards; dense ones are always found.
 
     Args:
         rewards: Of the tasks before adaptation.

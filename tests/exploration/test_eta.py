@@ -74,11 +74,11 @@ def test_rewards_are_found_where_they_differ_at_valid_steps():
     rewards[1] = 0.7  # The same everywhere: nothing to choose between.
     rewards[2, 0, 2], valid[2, 0, 2] = 1, False  # After the end.
     rewards, valid = jnp.asarray(rewards), jnp.asarray(valid)
-    assert float(eta.excess_found(rewards, valid)) == 0.25 - 0.5
-    assert float(eta.excess_found(rewards[:1], valid[:1])) == 0.5
+    assert float(eta.excess_found(rewards, valid)) == 0.25 - 0.75
+    assert float(eta.excess_found(rewards[:1], valid[:1])) == 0.25
 
 
-def test_the_weight_grows_until_half_of_the_rewards_are_found():
+def test_the_weight_follows_what_is_left_to_find():
     assert updated(0.0, [-0.5, -0.25, 0.0, 0.5], rule="found", rate=0.1) == pytest.approx(0.1 * (0.5 + 0.25 - 0.5))
 
 
