@@ -41,6 +41,10 @@ class Experiment(Configuration):
     initial_std: Positive = 1.0
     """Standard deviation of continuous actions before training."""
 
+    # Tasks
+    weakest_actions: Fraction = 1.0
+    """Make half of the training tasks harder: their actions count for less, by factors from this to 1. 1 for none."""
+
     # Advantages
     gamma: Fraction = 0.99
     """Discount."""

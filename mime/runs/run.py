@@ -7,6 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from mime.envs.weakened import plain
 from mime.keys import Configuration
 from mime.runs import hparams, pictures, weights
 from mime.runs.checkpoints import Checkpoints
@@ -94,7 +95,7 @@ class Run:
                 self.warn(f"iteration {self.iteration}: {message}")
         if self._due(self.experiment.pictures_every) or self.iteration == 1:
             caption, path = f"Training tasks, iteration {self.iteration}", self.folder.figures / "train.png"
-            pictures.record(self.recorder, path, self.setup.environment, tasks, stages, caption, self._env_steps)
+            pictures.record(self.recorder, path, self.setup.environment, plain(tasks), stages, caption, self._env_steps)
         if self._due(self.experiment.checkpoint_every):
             self.save()
 

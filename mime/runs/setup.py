@@ -12,6 +12,7 @@ from mime.config import Experiment
 from mime.envs import registration
 from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.envs.weakened import WeakenedActions
 from mime.errors import UserError
 from mime.exploration import make_bonus
 from mime.keys import Configuration
@@ -84,9 +85,10 @@ def _set_up_gradients(
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
     names = "hidden_sizes", "nonlinearity", "latent_size", "scale_actions", "initial_std"
     policy = make_policy(*spaces, **{name: getattr(experiment, name) for name in names}, key=policy_key)
+    training = _weakened(environment, experiment.weakest_actions)
     shared = like.sampler if like else None
-    sampler = shared or make_sampler(environment, experiment, experiment.fast_batch_size, resources)
-    sample_tasks = partial(environment.sample_tasks, num_tasks=experiment.meta_batch_size)
+    sampler = shared or make_sampler(training, experiment, experiment.fast_batch_size, resources)
+    sample_tasks = partial(training.sample_tasks, num_tasks=experiment.meta_batch_size)
     if sampler.compiled:
         sample_tasks = jax.jit(sample_tasks)
     num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
@@ -95,6 +97,15 @@ def _set_up_gradients(
     learner = Learner(experiment, sampler, bonus)
     state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
     return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)
+
+
+def _weakened(environment: Environment, weakest: float) -> Environment:
+    """The environment in which training takes place; it knows the other one's tasks too."""
+    if weakest == 1:
+        return environment
+    if not isinstance(environment, TaskEnvironment):
+        raise ValueError(f"weakest-actions: {weakest:g} needs an environment written in JAX; leave it out")
+    return WeakenedActions(environment, weakest)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:

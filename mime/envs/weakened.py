@@ -1,0 +1,97 @@
+"""Harder variants of training tasks, in which actions count for less."""
+
+from typing import Any, NamedTuple
+
+import gymnasium
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+from mime.envs.task_environment import TaskEnvironment, count_tasks
+
+
+class Weakened(NamedTuple):
+    """A task and how strong actions are in it, between 0 and 1."""
+
+    task: Any
+    strength: Float[Array, "*tasks"]
+
+
+class WeakenedActions(TaskEnvironment):
+    """An environment, the second half of whose batches of training tasks is made harder.
+
+    In those an action counts for less: it is clipped to the box and drawn towards its middle by a factor, which is
+    the task's and drawn anew for every batch. Who only ever meets tasks that are within easy reach learns nothing that
+    would help with one that is not; what weak actions take is learned from the training tasks alone. The environment's
+    own tasks mean what they do there, held-out ones too.
+
+    Args:
+        environment: With a bounded box of actions.
+        weakest: The least factor.
+
+    Raises:
+        ValueError: If actions have no bounds.
+
+    References:
+        Rajendran et al. 2020, Meta-Learning Requires Meta-Augmentation, arXiv 2007.05549.
+    """
+
+    def __init__(self, environment: TaskEnvironment, weakest: float):
+        space = environment.action_space
+        if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
+            raise ValueError(f"weakest-actions: {weakest:g} needs a bounded box of actions, not {space}")
+        self.environment, self.weakest = environment, weakest
+        self.observation_space, self.action_space = environment.observation_space, space
+        self.horizon, self.grid, self.places = environment.horizon, environment.grid, environment.places
+        super().__init__()
+
+    def sample_tasks(self, key: PRNGKeyArray, num_tasks: int) -> Weakened:
+        """The environment's training tasks; those of the second half with factors uniform from `weakest` to 1."""
+        tasks = self.environment.sample_tasks(key, num_tasks)
+        count = count_tasks(tasks)
+        factors = jax.random.uniform(jax.random.fold_in(key, 1), (count,), minval=self.weakest)
+        return Weakened(tasks, jnp.where(jnp.arange(count) < (count + 1) // 2, 1, factors))
+
+    def test_tasks(self) -> Any:
+        """The environment's own."""
+        return self.environment.test_tasks()
+
+    def get_default_params(self, **options: Any) -> Any:
+        """The environment's own task."""
+        return self.environment.get_default_params(**options)
+
+    def initial(self, rng: PRNGKeyArray, params: Any = None) -> Any:
+        """As in the environment."""
+        return self.environment.initial(rng, plain(params))
+
+    def observation(self, state: Any, rng: PRNGKeyArray, params: Any = None) -> Array:
+        """As in the environment."""
+        return self.environment.observation(state, rng, plain(params))
+
+    def transition(self, state: Any, action: Array, rng: PRNGKeyArray, params: Any) -> Any:
+        """The environment's, of what is left of the action."""
+        return self.environment.transition(state, self._left(action, params), rng, plain(params))
+
+    def reward(self, state: Any, action: Array, next_state: Any, rng: PRNGKeyArray, params: Any) -> Array:
+        """The environment's, of what is left of the action."""
+        return self.environment.reward(state, self._left(action, params), next_state, rng, plain(params))
+
+    def terminal(self, state: Any, rng: PRNGKeyArray, params: Any = None) -> Bool[Array, ""]:
+        """As in the environment."""
+        return self.environment.terminal(state, rng, plain(params))
+
+    def success(self, state: Any, task: Any) -> Bool[Array, ""]:
+        """As in the environment."""
+        return self.environment.success(state, plain(task))
+
+    def _left(self, action: Array, task: Any) -> Array:
+        if not isinstance(task, Weakened):
+            return action
+        low, high = jnp.asarray(self.action_space.low), jnp.asarray(self.action_space.high)
+        middle = (low + high) / 2
+        return middle + task.strength * (jnp.clip(action, low, high) - middle)
+
+
+def plain(task: Any) -> Any:
+    """The environment's own task, whether it is weakened or not."""
+    return task.task if isinstance(task, Weakened) else task
