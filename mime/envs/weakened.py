@@ -41,6 +41,7 @@ class WeakenedActions(TaskEnvironment):
         if not isinstance(space, gymnasium.spaces.Box) or not space.is_bounded():
             raise ValueError(f"weakest-actions: {weakest:g} needs a bounded box of actions, not {space}")
         self.environment, self.weakest = environment, weakest
+        self.low, self.high = space.low, space.high
         self.observation_space, self.action_space = environment.observation_space, space
         self.horizon, self.grid, self.places = environment.horizon, environment.grid, environment.places
         super().__init__()
@@ -87,9 +88,8 @@ class WeakenedActions(TaskEnvironment):
     def _left(self, action: Array, task: Any) -> Array:
         if not isinstance(task, Weakened):
             return action
-        low, high = jnp.asarray(self.action_space.low), jnp.asarray(self.action_space.high)
-        middle = (low + high) / 2
-        return middle + task.strength * (jnp.clip(action, low, high) - middle)
+        middle = (self.low + self.high) / 2
+        return middle + task.strength * (jnp.clip(action, self.low, self.high) - middle)
 
 
 def plain(task: Any) -> Any:

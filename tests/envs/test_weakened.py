@@ -95,12 +95,12 @@ def test_without_the_key_tasks_stay_what_they_are():
 
 
 def test_environments_outside_jax_are_refused():
-    with pytest.raises(UserError, match="weakest-actions: 0.5 needs an environment written in JAX"):
+    with pytest.raises(UserError, match=r"weakest-actions: 0\.5 needs an environment written in JAX"):
         set_up(Experiment(env_name=TOY, env_kwargs={"max_episode_steps": 6}, weakest_actions=0.5), 0)
 
 
 def test_unbounded_actions_are_refused():
-    with pytest.raises(ValueError, match="weakest-actions: 0.5 needs a bounded box"):
+    with pytest.raises(ValueError, match=r"weakest-actions: 0\.5 needs a bounded box"):
         WeakenedActions(Echo(-np.inf, np.inf), 0.5)
 
 
