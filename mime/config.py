@@ -7,6 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import Field
 
+from mime.envs import registration
+from mime.envs.weakened import weakened
 from mime.keys import (
     Configuration,
     ConfigurationError,
@@ -137,10 +139,18 @@ class Experiment(Configuration):
 
     def check(self) -> None:
         """Refuses values that do not go together."""
+        if self.weakest_actions < 1:
+            weakened(registration.make(self.env_name, self.env_kwargs), self.weakest_actions)
+            if self.meta_batch_size == 1:
+                raise ValueError(
+                    "weakest-actions needs a half of the tasks to weaken; set meta-batch-size to 2 or more"
+                )
         if self.adapt_eta and not self.use_vime:
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.bonus_credit == "before" and not self.use_vime:
-            raise ValueError("bonus-credit: before rewards novelty before adaptation; add use-vime to have a bonus")
+            raise ValueError(
+                "bonus-credit: before gives the bonus to the policy before adaptation; add use-vime to have a bonus"
+            )
         if self.bonus_credit == "before" and self.adapt_eta and self.eta_rule != "found":
             raise ValueError(
                 f"eta-rule: {self.eta_rule} learns the weight through the inner step, which with bonus-credit: before"

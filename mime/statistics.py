@@ -28,5 +28,8 @@ def standardise(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) ->
 
 
 def above_least(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) -> Bool[Array, "*shape"]:
-    """Which valid entries are above the lowest of them: of sparse rewards, those that were found."""
+    """Which valid entries are above the lowest of them: of sparse rewards, those that were found.
+
+    None if one is NaN.
+    """
     return valid & (values > jnp.min(jnp.where(valid, values, jnp.inf)))

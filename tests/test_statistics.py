@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.statistics import masked_mean, standardise
+from mime.statistics import above_least, masked_mean, standardise
 
 jitted = jax.jit(standardise)
 
@@ -100,3 +100,11 @@ def test_gradient_is_finite_at_constants(constant):
     weights, valid = jnp.arange(5.0), jnp.array([1, 1, 1, 0, 1], bool)
     gradient = jax.grad(lambda v: jnp.sum(weights * standardise(v, valid)))(jnp.full(5, constant))
     assert np.all(np.isfinite(gradient))
+
+
+def test_what_is_above_the_least_valid_entry():
+    values = jnp.array([[0.0, -5.0, 0.0], [2.0, 0.0, 3.0]])
+    valid = jnp.array([[True, False, True], [True, True, False]])
+    assert above_least(values, valid).tolist() == [[False, False, False], [True, False, False]]
+    assert not above_least(jnp.full((2, 2), 0.7), jnp.ones((2, 2), bool)).any()
+    assert not above_least(jnp.array([0.0, 1.0, jnp.nan]), jnp.ones(3, bool)).any()

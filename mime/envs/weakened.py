@@ -17,13 +17,17 @@ class Weakened(NamedTuple):
     strength: Float[Array, "*tasks"]
 
 
+# Not among the numbers that `jax.random.split` folds in: factors do not depend on which tasks the key draws.
+FACTORS = 0x3EA4
+
+
 class WeakenedActions(TaskEnvironment):
-    """An environment, the second half of whose batches of training tasks is made harder.
+    """An environment, half of whose training tasks, rounded down, are made harder in every batch.
 
     In those an action counts for less: it is clipped to the box and drawn towards its middle by a factor, which is
     the task's and drawn anew for every batch. Who only ever meets tasks that are within easy reach learns nothing that
     would help with one that is not; what weak actions take is learned from the training tasks alone. The environment's
-    own tasks mean what they do there, held-out ones too.
+    own tasks mean what they do there, held-out ones too. What is out of reach of the weak is not told apart.
 
     Args:
         environment: With a bounded box of actions.
@@ -47,15 +51,22 @@ class WeakenedActions(TaskEnvironment):
         super().__init__()
 
     def sample_tasks(self, key: PRNGKeyArray, num_tasks: int) -> Weakened:
-        """The environment's training tasks; those of the second half with factors uniform from `weakest` to 1."""
+        """The environment's training tasks; half of them, in a row, with factors uniform from `weakest` to 1."""
         tasks = self.environment.sample_tasks(key, num_tasks)
         count = count_tasks(tasks)
-        factors = jax.random.uniform(jax.random.fold_in(key, 1), (count,), minval=self.weakest)
-        return Weakened(tasks, jnp.where(jnp.arange(count) < (count + 1) // 2, 1, factors))
+        first_key, factors_key = jax.random.split(jax.random.fold_in(key, FACTORS))
+        # Not always the same ones: some environments have an order. In a row, because others repeat theirs.
+        weak = jnp.roll(jnp.arange(count) < count // 2, jax.random.randint(first_key, (), 0, count))
+        factors = jax.random.uniform(factors_key, (count,), minval=self.weakest)
+        return Weakened(tasks, jnp.where(weak, factors, 1))
 
     def test_tasks(self) -> Any:
         """The environment's own."""
         return self.environment.test_tasks()
+
+    def test_batch(self, batch: int) -> Any:
+        """The environment's own."""
+        return self.environment.test_batch(batch)
 
     def get_default_params(self, **options: Any) -> Any:
         """The environment's own task."""
@@ -89,7 +100,21 @@ class WeakenedActions(TaskEnvironment):
         if not isinstance(task, Weakened):
             return action
         middle = (self.low + self.high) / 2
-        return middle + task.strength * (jnp.clip(action, self.low, self.high) - middle)
+        less = middle + task.strength * (jnp.clip(action, self.low, self.high) - middle)
+        return jnp.where(task.strength == 1, action, less)
+
+
+def weakened(environment: Any, weakest: float) -> Any:
+    """The environment in which training takes place, with the least factor of actions; itself if that is 1.
+
+    Raises:
+        ValueError: If its actions cannot be weakened.
+    """
+    if weakest == 1:
+        return environment
+    if not isinstance(environment, TaskEnvironment):
+        raise ValueError(f"weakest-actions: {weakest:g} needs an environment written in JAX; leave it out")
+    return WeakenedActions(environment, weakest)
 
 
 def plain(task: Any) -> Any:

@@ -9,7 +9,7 @@ from mime.statistics import above_least
 
 LARGEST_CHANGE = 0.3
 ENOUGH_FOUND = 0.75
-# Beyond these the weight hardly changes, and a logit that went on would take as long to come back.
+# Beyond these the weight hardly changes, and a logit that went on would take at least as long to come back.
 LARGEST_FOUND_LOGIT = 5.0
 
 
@@ -52,8 +52,9 @@ def excess_found(
     """By how much the share of tasks whose rewards were found is above three quarters.
 
     A task's are found if they differ between any two of its valid steps: there is something to adapt to. Descent on
-    this adapts the weight of novelty in the manner of SAC's temperature, with a target for what novelty is there for:
-    that three quarters of the tasks' rewards are found. It is meant for sparse rewards; dense ones are always found.
+    this adapts the weight of the bonus in the manner of SAC's temperature, with a target for what exploration is there
+    for: that three quarters of the tasks' rewards are found. It is meant for sparse rewards; dense ones are always
+    found. The logit rises up to three times as fast as it falls.
 
     Args:
         rewards: Of the tasks before adaptation.

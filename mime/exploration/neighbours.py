@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
+from mime.statistics import CONSTANT
+
 
 def drawn(
     points: Float[Array, "points coordinates"], allowed: Bool[Array, "points"], num_samples: int, *, key: PRNGKeyArray
@@ -15,7 +17,8 @@ def drawn(
 def units(samples: Float[Array, "samples coordinates"]) -> Float[Array, "coordinates"]:
     """Factors that make each coordinate's standard deviation 1; 0 for those that do not vary, which do not count."""
     spread = jnp.std(samples, axis=0)
-    return jnp.where(spread > 0, 1 / jnp.where(spread > 0, spread, 1), 0)
+    varies = spread > CONSTANT * jnp.abs(jnp.mean(samples, axis=0))
+    return jnp.where(varies, 1 / jnp.where(varies, spread, 1), 0)
 
 
 def distances(

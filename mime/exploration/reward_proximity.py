@@ -17,12 +17,13 @@ from mime.statistics import above_least
 
 @dataclass(frozen=True, eq=False)
 class RewardProximity(Stateless):
-    """The bonus: minus the distance to the nearest place where one of the task's trajectories was rewarded.
+    """The bonus: minus the distance to the nearest of 64 places where the task's trajectories were rewarded.
 
     A reward that is found by chance says where it is. The trajectories that missed it learn by how much, and those
     that stay near it learn that too, where the reward itself tells all of them the same: nothing. It is meant for
     sparse rewards that depend on the place, and as long as they are rare: nearest in a straight line is not always
-    nearest, and near is not there. Coordinates are measured in their standard deviations over the task's batch.
+    nearest, and near is not there. Coordinates are measured in their standard deviations over 64 states of the task's
+    batch. The 64 places are drawn with replacement: of more than a dozen, some are missed.
 
     It does not look for what no trajectory has found: there it is 0 everywhere.
 
@@ -38,7 +39,7 @@ class RewardProximity(Stateless):
     num_samples: ClassVar[int] = 64
 
     def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
-        """Minus each step's distance, where it arrives, to the nearest of at most 64 rewarded arrivals."""
+        """Minus each step's distance, where it arrives, to the nearest of 64 drawn rewarded arrivals."""
         units_key, goals_key = jax.random.split(key)
         arrived = dimensions(episodes.next_observations, self.places)
         points, valid = arrived.reshape(-1, arrived.shape[-1]), episodes.valid.reshape(-1)

@@ -9,7 +9,7 @@ from mime.sampling.episodes import Episodes
 
 
 class Stateless:
-    """A `Bonus` that is a function of the task's batch alone, except for its `rewards`."""
+    """All of a `Bonus` but its `rewards`, for one that has nothing to learn."""
 
     def init(self, *, key: PRNGKeyArray) -> tuple[()]:
         """Nothing."""

@@ -12,7 +12,7 @@ from mime.config import Experiment
 from mime.envs import registration
 from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
-from mime.envs.weakened import WeakenedActions
+from mime.envs.weakened import weakened
 from mime.errors import UserError
 from mime.exploration import make_bonus
 from mime.keys import Configuration
@@ -38,7 +38,7 @@ class Setup(NamedTuple):
     state: Any
     """Before training."""
     sample_tasks: Callable[[PRNGKeyArray], Any]
-    """The training tasks of a meta-iteration, with a leading `tasks` axis."""
+    """The training tasks of a meta-iteration, with a leading `tasks` axis; `Weakened` ones with weakest-actions."""
     sampler: Sampler | None = None
     """What is to be closed in the end."""
 
@@ -85,7 +85,7 @@ def _set_up_gradients(
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
     names = "hidden_sizes", "nonlinearity", "latent_size", "scale_actions", "initial_std"
     policy = make_policy(*spaces, **{name: getattr(experiment, name) for name in names}, key=policy_key)
-    training = _weakened(environment, experiment.weakest_actions)
+    training = weakened(environment, experiment.weakest_actions)
     shared = like.sampler if like else None
     sampler = shared or make_sampler(training, experiment, experiment.fast_batch_size, resources)
     sample_tasks = partial(training.sample_tasks, num_tasks=experiment.meta_batch_size)
@@ -97,15 +97,6 @@ def _set_up_gradients(
     learner = Learner(experiment, sampler, bonus)
     state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
     return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)
-
-
-def _weakened(environment: Environment, weakest: float) -> Environment:
-    """The environment in which training takes place; it knows the other one's tasks too."""
-    if weakest == 1:
-        return environment
-    if not isinstance(environment, TaskEnvironment):
-        raise ValueError(f"weakest-actions: {weakest:g} needs an environment written in JAX; leave it out")
-    return WeakenedActions(environment, weakest)
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:

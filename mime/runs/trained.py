@@ -29,7 +29,7 @@ class TrainedRun:
 
     @property
     def environment(self) -> Environment:
-        """What it was trained in."""
+        """Where its held-out tasks are; with weakest-actions, half of those in training were made harder."""
         return self.setup.environment
 
     @property

@@ -1,7 +1,6 @@
 """Which runs make up a study, and how far each of them is."""
 
 import csv
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import yaml
 from mime.config import ALGORITHM
 from mime.errors import UserError
 from mime.keys import Configuration, kebab, nearest
+from mime.runs.folder import RunFolder
 from mime.studies.methods import METHODS, PEARL
 
 CONSOLE = "console.txt"
@@ -118,14 +118,13 @@ def option_name(option: str) -> str:
 def is_finished(folder: Path, experiment: Configuration, seed: int, length: Length) -> bool:
     """Whether a run was trained and tested, in full and as asked."""
     try:
-        document = json.loads((folder / "config.json").read_bytes())
+        recorded, recorded_seed = RunFolder(folder).read_config()
         trained, tested = (_rows(folder / f"{name}_result.csv") for name in ("train", "test"))
-    except (OSError, ValueError, csv.Error):
+    except (UserError, OSError, ValueError, csv.Error):
         return False
     return (
-        isinstance(document, dict)
-        and document.get("experiment") == experiment.as_keys()
-        and document.get("seed") == seed
+        recorded.as_keys() == experiment.as_keys()
+        and recorded_seed == seed
         and bool(trained)
         and trained[-1].get("Iteration") == str(length.iterations)
         and len(tested) == length.batches

@@ -9,6 +9,7 @@ import pytest
 import mime
 from mime.config import Experiment
 from mime.envs.dog_house import DogHouse
+from mime.envs.navigation import RingNavigation
 from mime.envs.pendulum import Pendulum, Rod, Swing
 from mime.envs.weakened import Weakened, WeakenedActions, plain
 from mime.errors import UserError
@@ -23,20 +24,44 @@ ROD = OWN.get_default_params()
 
 
 @pytest.mark.parametrize("count", [6, 7, 12])
-def test_the_first_half_keeps_its_strength_and_the_second_gets_less(count):
-    tasks = ENV.sample_tasks(KEY, count)
-    whole = -(-count // 2)
-    np.testing.assert_array_equal(tasks.strength[:whole], 1)
-    assert (tasks.strength[whole:] < 1).all()
-    np.testing.assert_array_equal(tasks.task.mass, OWN.sample_tasks(KEY, count).mass)
+def test_half_of_the_tasks_are_weakened_each_as_often(count):
+    batches = jax.vmap(lambda key: ENV.sample_tasks(key, count))(jax.random.split(KEY, 700))
+    weak = np.asarray(batches.strength < 1)
+    assert (weak.sum(axis=1) == count // 2).all()
+    share = count // 2 / count
+    assert (abs(weak.sum(axis=0) - 700 * share) < 5 * np.sqrt(700 * share * (1 - share))).all()
 
 
-def test_factors_are_uniform_and_drawn_anew():
-    strengths = np.concatenate([ENV.sample_tasks(key, 6).strength[3:] for key in jax.random.split(KEY, 400)])
+def test_the_tasks_are_those_of_the_environment():
+    jax.tree.map(np.testing.assert_array_equal, ENV.sample_tasks(KEY, 12).task, OWN.sample_tasks(KEY, 12))
+
+
+def test_every_rod_is_weakened_once_in_a_batch_that_has_each_twice():
+    for key in jax.random.split(KEY, 20):
+        tasks = ENV.sample_tasks(key, 12)
+        weak = np.asarray(tasks.strength < 1)
+        rods = {(float(m), float(k)) for m, k in zip(tasks.task.mass[weak], tasks.task.length[weak])}
+        assert len(rods) == 6
+
+
+def test_no_dog_is_always_the_weakened_one():
+    """They come in the same order in every batch."""
+    env = WeakenedActions(DogHouse(), 0.5)
+    weak = jax.vmap(lambda key: env.sample_tasks(key, 3).strength < 1)(jax.random.split(KEY, 300)).sum(axis=0)
+    assert (abs(weak - 100) < 5 * np.sqrt(300 * 2 / 9)).all()
+
+
+def test_factors_are_uniform_and_do_not_depend_on_the_task():
+    ring = RingNavigation(low=3.0, high=6.0)
+    batches = jax.vmap(lambda key: WeakenedActions(ring, 0.6).sample_tasks(key, 2))(jax.random.split(KEY, 3000))
+    weak = np.asarray(batches.strength < 1)
+    strengths, goals = np.asarray(batches.strength)[weak], np.asarray(batches.task)[weak]
     assert strengths.min() > 0.6
-    assert strengths.max() < 1
     counts = np.histogram(strengths, bins=4, range=(0.6, 1))[0]
-    assert (abs(counts - 300) < 5 * np.sqrt(300)).all()
+    assert (abs(counts - 750) < 5 * np.sqrt(750)).all()
+    angles = np.arctan2(goals[:, 1], goals[:, 0])
+    for quantity in (angles, np.sin(angles), np.hypot(*goals.T)):
+        assert abs(np.corrcoef(strengths, quantity)[0, 1]) < 5 / np.sqrt(3000)
 
 
 @pytest.mark.parametrize("action", [-5.0, -1.5, 0.0, 0.7, 3.0])
@@ -94,9 +119,20 @@ def test_without_the_key_tasks_stay_what_they_are():
         assert isinstance(set_up(experiment, 0).sample_tasks(KEY), kind)
 
 
-def test_environments_outside_jax_are_refused():
-    with pytest.raises(UserError, match=r"weakest-actions: 0\.5 needs an environment written in JAX"):
-        set_up(Experiment(env_name=TOY, env_kwargs={"max_episode_steps": 6}, weakest_actions=0.5), 0)
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        (
+            {"env_name": TOY, "env_kwargs": {"max_episode_steps": 6}},
+            r"weakest-actions: 0\.5 needs an environment written",
+        ),
+        ({"env_name": "Bandit-K5-v0"}, r"weakest-actions: 0\.5 needs a bounded box"),
+        ({"env_name": "MetaPendulum-v0", "meta_batch_size": 1}, "set meta-batch-size to 2"),
+    ],
+)
+def test_what_cannot_be_weakened_is_refused_before_anything_is_written(keys, words):
+    with pytest.raises(UserError, match=words):
+        Experiment(**keys, weakest_actions=0.5)
 
 
 def test_unbounded_actions_are_refused():

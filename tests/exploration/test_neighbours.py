@@ -30,5 +30,6 @@ def test_only_allowed_points_are_drawn_each_as_often():
 
 
 def test_units_make_the_spread_one_and_leave_out_what_is_constant():
-    samples = jnp.asarray(np.random.default_rng(0).normal(size=(500, 3)) * [5, 0, 0.1] + 2)
-    assert jnp.std(samples * units(samples), axis=0) == pytest.approx([1, 0, 1], abs=1e-4)
+    samples = jnp.asarray(np.random.default_rng(0).normal(size=(500, 4)) * [5, 0, 0.1, 0] + [2, 2, 0.1, 0.1])
+    assert units(samples)[np.array([1, 3])].tolist() == [0, 0]
+    assert jnp.std(samples * units(samples), axis=0) == pytest.approx([1, 0, 1, 0], abs=1e-4)

@@ -62,6 +62,17 @@ def test_what_does_not_count_does_not_matter():
     np.testing.assert_allclose(counted, proximity(POSITIONS, FEW), rtol=1e-6)
 
 
+def test_steps_after_an_end_count_nowhere():
+    valid = np.ones((6, 40), bool)
+    valid[1, 20:] = valid[4, 31:] = False
+    moved = POSITIONS.copy()
+    moved[~valid] = 1000
+    rewards = FEW.copy()
+    rewards[~valid] = 1
+    ours = proximity(moved, rewards, valid=valid)
+    np.testing.assert_array_equal(ours[valid], proximity(POSITIONS, FEW, valid=valid)[valid])
+
+
 def test_rewards_after_an_end_are_not_found():
     valid = np.ones((6, 40), bool)
     valid[1, 12:] = valid[4, 25:] = False
