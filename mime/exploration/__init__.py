@@ -12,6 +12,8 @@ from mime.exploration.reward_proximity import RewardProximity
 from mime.exploration.rnd import RandomNetworkDistillation
 from mime.exploration.state_entropy import StateEntropy
 
+STATELESS = {"state-entropy": StateEntropy, "reward-proximity": RewardProximity}
+
 
 def make_bonus(
     experiment: Experiment,
@@ -33,9 +35,8 @@ def make_bonus(
     """
     if not experiment.use_vime:
         return None
-    if experiment.bonus in ("state-entropy", "reward-proximity"):
-        kind = StateEntropy if experiment.bonus == "state-entropy" else RewardProximity
-        return kind(varying if places is None else places)
+    if experiment.bonus in STATELESS:
+        return STATELESS[experiment.bonus](varying if places is None else places)
     size = observation_space.shape[0] if varying is None else len(varying)
     if experiment.bonus == "rnd":
         return RandomNetworkDistillation(size, action_space, experiment.dyn_hidden, varying)

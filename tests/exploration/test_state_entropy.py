@@ -25,6 +25,21 @@ def episodes_at(positions, *, rewards=0.0, valid=None):
     return Episodes(before, before, jnp.full(shape, rewards), positions, jnp.zeros(shape, bool), valid)
 
 
+@pytest.mark.parametrize("num_points", [40, 700])
+def test_distances_by_brute_force(num_points):
+    rng = np.random.default_rng(num_points)
+    points = rng.normal(size=(num_points, 2)) * [1, 30] + 5
+    valid = rng.random(num_points) < 0.7
+    ours = StateEntropy().rewards((), episodes_at(points[None], rewards=0.0, valid=valid[None]), key=KEY)[0]
+    share = jnp.asarray(valid / valid.sum(), jnp.float32)
+    chosen = np.asarray(jax.random.choice(KEY, num_points, (StateEntropy.num_samples,), p=share))
+    assert valid[chosen].all()
+    samples = points[chosen]
+    for point, distance in zip(points, np.asarray(ours)):
+        ranked = sorted(np.sqrt(np.sum(((point - s) / samples.std(axis=0)) ** 2)) for s in samples)
+        assert distance == pytest.approx(ranked[2], abs=1e-4)
+
+
 def test_what_is_far_from_the_rest_is_rewarded_more():
     rng = np.random.default_rng(0)
     positions = 0.1 * rng.normal(size=(4, 50, 2))
