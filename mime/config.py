@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import Field
 
-from mime.envs import registration
 from mime.envs.weakened import weakened
 from mime.keys import (
     Configuration,
@@ -137,10 +136,10 @@ class Experiment(Configuration):
     dyn_within_task: bool = False
     """Let the model learn from a task's trajectories one after the other: to later ones, what they show is not new."""
 
-    def check(self) -> None:
+    def check(self, environment: Any) -> None:
         """Refuses values that do not go together."""
         if self.weakest_actions < 1:
-            weakened(registration.make(self.env_name, self.env_kwargs), self.weakest_actions)
+            weakened(environment, self.weakest_actions)
             if self.meta_batch_size == 1:
                 raise ValueError(
                     "weakest-actions needs a half of the tasks to weaken; set meta-batch-size to 2 or more"

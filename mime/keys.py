@@ -79,8 +79,11 @@ class Configuration(BaseModel):
         registration.check(name)
         return name
 
-    def check(self) -> None:
+    def check(self, environment: Any) -> None:
         """Refuses values that do not go together.
+
+        Args:
+            environment: The one they name.
 
         Raises:
             ValueError: If there are any.
@@ -89,10 +92,10 @@ class Configuration(BaseModel):
     @model_validator(mode="after")
     def _consistent(self) -> "Configuration":
         try:
-            registration.make(self.env_name, self.env_kwargs)
+            environment = registration.make(self.env_name, self.env_kwargs)
         except (ValueError, TypeError) as error:
             raise ValueError(f"env-kwargs: {error}") from None
-        self.check()
+        self.check(environment)
         return self
 
     @model_validator(mode="wrap")

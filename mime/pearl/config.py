@@ -1,7 +1,7 @@
 """The configuration of PEARL. Keys keep the names of the original implementation (github katerakelly/oyster)."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from mime.envs import registration
 from mime.keys import Configuration, Fraction, NonNegative, OneOrMore, Positive, ZeroOrMore
@@ -105,7 +105,7 @@ class PearlExperiment(Configuration):
         recent = self.trajectories(self.num_steps_prior) + self.trajectories(self.num_steps_posterior)
         return max(recent, self.trajectories(self.num_initial_steps)) * self.max_path_length
 
-    def check(self) -> None:
+    def check(self, environment: Any) -> None:
         """Refuses values that do not go together."""
         if self.trajectories(self.num_steps_per_eval) <= self.num_exp_traj_eval:
             raise ValueError(
