@@ -3,7 +3,6 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from mime.envs import registration
 from mime.keys import Configuration, Fraction, NonNegative, OneOrMore, Positive, ZeroOrMore
 
 
@@ -118,7 +117,7 @@ class PearlExperiment(Configuration):
                 f"replay-buffer-size: {self.replay_buffer_size} holds less than the {self.context_capacity} recent"
                 " steps that contexts are drawn from"
             )
-        if self.sparse_rewards and not getattr(registration.make(self.env_name, self.env_kwargs), "sparse", False):
+        if self.sparse_rewards and not getattr(environment, "sparse", False):
             raise ValueError(
                 "sparse-rewards: true has dense rewards in training only, so env-kwargs needs sparse: true"
             )
