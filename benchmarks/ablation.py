@@ -15,9 +15,9 @@ import tyro
 
 import mime
 from mime.commands.terminal import prepare_jax
-from mime.keys import Configuration, nearest
+from mime.configuration.keys import Configuration, nearest
+from mime.configuration.seeds import parse_seeds
 from mime.runs.testing import curve
-from mime.seeds import parse_seeds
 from mime.studies.plan import Length, is_finished
 
 NAME = "2d-navigation-wide-ring-sparse"

@@ -27,10 +27,10 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ML10_V3
 from metaworld.types import Task
 
-from mime.envs import hosting
-from mime.envs.hosted import HostedEnvironment
-from mime.envs.metaworld import Errand
-from mime.sampling.numpy_policy import NumpyPolicy
+from mime.envs.external import hosting
+from mime.envs.external.hosted_environment import HostedEnvironment
+from mime.envs.external.metaworld import Errand
+from mime.policies.numpy_policy import NumpyPolicy
 from mime.sampling.rollouts import Request, rollout
 
 STEPS, TRAJECTORIES = 150, 10

@@ -13,9 +13,9 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.operations import of_iteration
-from mime import config
+from mime.configuration import parsing
 from mime.envs.task_environment import count_tasks
-from mime.parallel import TASKS, over_tasks, task_mesh
+from mime.numerics.parallel import TASKS, over_tasks, task_mesh
 from mime.runs.setup import set_up
 
 ROOT = Path(__file__).parent.parent
@@ -27,7 +27,7 @@ def main(request: dict) -> dict:
     jax.config.update("jax_compilation_cache_dir", request["cache"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    experiment = grown(config.load(ROOT / "configs/msc_project" / f"{request['experiment']}.yaml"), request)
+    experiment = grown(parsing.load(ROOT / "configs/msc_project" / f"{request['experiment']}.yaml"), request)
     setup = set_up(experiment, 0)
     iterate, state, key = jax.jit(setup.learner.iterate), setup.state, jax.random.key(1)
 

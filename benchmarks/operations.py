@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 
 
 @dataclass(frozen=True)

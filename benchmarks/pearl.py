@@ -15,8 +15,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from mime import config
-from mime.pearl.config import PearlExperiment
+from mime.configuration import parsing
+from mime.configuration.pearl import PearlExperiment
 from mime.pearl.networks import Perceptron
 from mime.pearl.sac import Networks
 from mime.runs.setup import set_up
@@ -58,7 +58,7 @@ def main() -> None:
     parser.add_argument("--scale")
     parser.add_argument("--updates", type=int, default=20)
     options = parser.parse_args()
-    experiment = config.load(options.config, scale=options.scale)
+    experiment = parsing.load(options.config, scale=options.scale)
     experiment = experiment.model_copy(update={"num_train_steps_per_itr": options.updates})
     setup, key = set_up(experiment, 0), jax.random.key(0)
     state, _ = jax.jit(setup.learner.collect_initially)(setup.state, setup.sample_tasks(key), key)

@@ -3,7 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mime.envs import gymnasium_ids
+from mime.gym import ids as gymnasium_ids
+from mime.version import __version__
 
 if TYPE_CHECKING:
     from mime.api import (
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         train,
     )
 
-__version__ = "0.1.0"
+
 __all__ = [
     "Environment",
     "Experiment",
@@ -34,6 +35,7 @@ __all__ = [
     "Resources",
     "TrainedRun",
     "UserError",
+    "__version__",
     "evaluate",
     "load_experiment",
     "load_run",

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mime import config
-from mime.config import Experiment
+from mime.configuration import parsing
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import Configuration, kebab
+from mime.configuration.pearl import PearlExperiment
 from mime.envs.registration import Environment
 from mime.envs.registration import make as make_environment
 from mime.errors import Failure, UserError
-from mime.keys import Configuration, kebab
-from mime.pearl.config import PearlExperiment
-from mime.policies import Policy
+from mime.policies.networks import Policy
 from mime.runs import testing, trained, training
 from mime.runs.folder import RunFolder
 from mime.runs.metrics import Row
@@ -49,8 +49,8 @@ def load_experiment(path: str | Path, *, scale: str | None = None, **keys: Any) 
     Raises:
         UserError: If the file cannot be read, or a key or value is not allowed.
     """
-    experiment = config.load(Path(path), scale=scale)
-    return config.parse(experiment.as_keys() | {kebab(key): value for key, value in keys.items()}, source=str(path))
+    experiment = parsing.load(Path(path), scale=scale)
+    return parsing.parse(experiment.as_keys() | {kebab(key): value for key, value in keys.items()}, source=str(path))
 
 
 def train(

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from mime.numerics.statistics import standardise
 from mime.sampling.episodes import Episodes
-from mime.statistics import standardise
 
 Steps = Float[Array, "trajectories steps"]
 RIDGE = 1e-5

@@ -1,6 +1,6 @@
 """A small experiment, and its run in this process."""
 
-from mime import config
+from mime.configuration import parsing
 from mime.runs.folder import RunFolder
 from mime.runs.training import train
 
@@ -26,7 +26,7 @@ METHODS = {
 
 def small(**keys):
     """The small experiment with other values of some keys."""
-    return config.parse(SMALL | {name.replace("_", "-"): value for name, value in keys.items()}, source="test")
+    return parsing.parse(SMALL | {name.replace("_", "-"): value for name, value in keys.items()}, source="test")
 
 
 def run(path, *, resume=False, seed=0, **keys):

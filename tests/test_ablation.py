@@ -4,7 +4,7 @@ import pytest
 
 import mime
 from benchmarks.ablation import ALONE, CHEAP, PUBLISHED, REMOVED, SOLVED, configuration
-from mime.keys import kebab
+from mime.configuration.keys import kebab
 
 
 def differences(configuration, file):

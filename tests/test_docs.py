@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import yaml
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import kebab
+from mime.configuration.pearl import PearlExperiment
 from mime.envs.registration import ENVIRONMENTS
 from mime.envs.task_environment import TaskEnvironment, numbers
 from mime.exploration.bonus import Bonus
-from mime.keys import kebab
-from mime.pearl.config import PearlExperiment
 from mime.sampling.compiled import rollout
 from tests.conftest import ROOT
 

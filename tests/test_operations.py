@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.operations import Perceptron
 from mime.meta.adaptation import adapt, distributions
-from mime.policies import GaussianPolicy
+from mime.policies.networks import GaussianPolicy
 from mime.sampling.episodes import Episodes
 
 SIZES = (30, 128, 96, 20)

@@ -17,7 +17,7 @@ class Envs:
 def run(arguments: Sequence[str]) -> int:
     """List the environments; returns the exit status."""
     tyro.cli(Envs, args=list(arguments), prog="mime envs")
-    from mime.envs import hosting
+    from mime.envs.external import hosting
     from mime.envs.registration import ENVIRONMENTS, make
 
     table = Table("Name", "Observation", "Action", "Horizon", "What it is")

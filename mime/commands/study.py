@@ -14,13 +14,13 @@ import tyro
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from mime import config
 from mime.commands import train as training
 from mime.commands.terminal import console, require, tell_where
+from mime.configuration import parsing
+from mime.configuration.keys import Configuration
+from mime.configuration.seeds import parse_seeds
 from mime.errors import UserError
-from mime.keys import Configuration
 from mime.runs.signals import stop_requested
-from mime.seeds import parse_seeds
 from mime.studies import plan
 from mime.studies.execution import LocalPool, Pool, last_words
 from mime.studies.history import record
@@ -136,7 +136,7 @@ def _plan(command: Study, overrides: Sequence[str]) -> list[Entry]:
             console.print(f"[yellow]{path.stem}: left out for {label(method)}, which has no file for it")
         else:
             scale = command.scale if method == PEARL else None
-            loaded.append((path.stem, method, file, type(config.load(file, scale=scale))))
+            loaded.append((path.stem, method, file, type(parsing.load(file, scale=scale))))
     plan.require_known(overrides, {kind for *_, kind in loaded})
     configured = [
         (stem, method, words, training.parse([*words, "--output-folder", "."]).experiment)
@@ -183,7 +183,7 @@ def _is_finished(command: Study, entry: Entry) -> bool:
 def _pool(command: Study) -> Pool:
     if command.ray_address is None:
         return LocalPool(command.parallel)
-    from mime.studies.cluster import RayPool  # Ray is an extra.
+    from mime.studies.ray_pool import RayPool  # Ray is an extra.
 
     return RayPool(command.ray_address, command.parallel)
 

@@ -9,13 +9,13 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mime import config
 from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where, warn
-from mime.config import Experiment
+from mime.configuration import parsing
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import Configuration
+from mime.configuration.pearl import PearlExperiment
+from mime.configuration.seeds import parse_seeds
 from mime.errors import UserError
-from mime.keys import Configuration
-from mime.pearl.config import PearlExperiment
-from mime.seeds import parse_seeds
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl:
         inner = "" if known.seeds is None else f"seed-{parse_seeds(known.seeds)[0]}"
         experiment, seed = RunFolder(known.output_folder / inner).read_config()
     if known.config is not None:
-        experiment = config.load(known.config, scale=known.scale)
+        experiment = parsing.load(known.config, scale=known.scale)
     folder = known.output_folder or tyro.MISSING
     if isinstance(experiment, PearlExperiment):
         default = TrainPearl(output_folder=folder, seed=seed, experiment=experiment)

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mime.envs import hosting
 from mime.envs.bandit import BernoulliBandit
 from mime.envs.dog_house import DogHouse
-from mime.envs.hosted import HostedEnvironment
+from mime.envs.external import hosting
+from mime.envs.external.hosted_environment import HostedEnvironment
 from mime.envs.navigation import DenseNavigation, RingNavigation
 from mime.envs.pendulum import Pendulum
 from mime.envs.tabular_mdp import TabularMDP
@@ -44,7 +44,7 @@ def make(env_name: str, env_kwargs: dict[str, Any]) -> Environment:
     """The environment of that name.
 
     Args:
-        env_name: A key of `ENVIRONMENTS`, or a name that `mime.envs.hosting` knows.
+        env_name: A key of `ENVIRONMENTS`, or a name that `mime.envs.external.hosting` knows.
         env_kwargs: Keyword arguments of its constructor.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import gymnasium
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.exploration.bonus import Bonus
 from mime.exploration.disagreement import EnsembleDisagreement
 from mime.exploration.information_gain import InformationGain

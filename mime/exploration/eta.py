@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float
 
-from mime.statistics import above_least
+from mime.numerics.statistics import above_least
 
 LARGEST_CHANGE = 0.3
 ENOUGH_FOUND = 0.75

@@ -21,9 +21,9 @@ from mime.exploration.bonus import Metrics
 from mime.exploration.gains import adam_gain, closed_form_gain
 from mime.exploration.memory import Memory
 from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions
-from mime.parallel import over_tasks
+from mime.numerics.parallel import over_tasks
+from mime.numerics.statistics import masked_mean
 from mime.sampling.episodes import Episodes
-from mime.statistics import masked_mean
 
 LARGEST_GAIN = 1000.0
 FIRST_ITERATION_UPDATES = 50
@@ -49,7 +49,7 @@ class InformationGain:
         num_tasks: Tasks per meta-iteration; the outer rate grows with its square.
         warm_up: Iterations whose statistics normalise the spaces, if they are normalised at all.
         normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form: See the keys of
-            `mime.config.Experiment`.
+            `mime.configuration.gradients.Experiment`.
         memory, within_task: The keys dyn-memory and dyn-within-task.
         varying: The observation's dimensions that the model sees and predicts; None for all.
     """

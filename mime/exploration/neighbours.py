@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mime.statistics import CONSTANT
+from mime.numerics.statistics import CONSTANT
 
 
 def drawn(

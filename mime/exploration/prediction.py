@@ -14,10 +14,10 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mime.exploration.bonus import Metrics
 from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions
-from mime.parallel import over_tasks
-from mime.policies import perceptron, xavier_layers
+from mime.numerics.parallel import over_tasks
+from mime.numerics.tensors import named_leaves, with_leaves
+from mime.policies.networks import perceptron, xavier_layers
 from mime.sampling.episodes import Episodes
-from mime.tensors import named_leaves, with_leaves
 
 
 class Network(eqx.Module):

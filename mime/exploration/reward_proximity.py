@@ -11,8 +11,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from mime.exploration.neighbours import distances, drawn, units
 from mime.exploration.spaces import dimensions
 from mime.exploration.stateless import Stateless
+from mime.numerics.statistics import above_least
 from mime.sampling.episodes import Episodes
-from mime.statistics import above_least
 
 
 @dataclass(frozen=True, eq=False)

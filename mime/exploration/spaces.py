@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
-from mime.statistics import CONSTANT
+from mime.numerics.statistics import CONSTANT
 
 
 class Statistics(eqx.Module):

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mime.distributions import Distribution, Gaussian, Joint
-from mime.policies import LatentPolicy, Policy
+from mime.numerics.statistics import masked_mean, standardise
+from mime.policies.distributions import Distribution, Gaussian, Joint
+from mime.policies.networks import LatentPolicy, Policy
 from mime.sampling.episodes import Episodes
-from mime.statistics import masked_mean, standardise
 
 
 def adapt(

@@ -11,21 +11,21 @@ import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mime.baseline import advantages
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import count_tasks
 from mime.exploration import eta as learned_eta
 from mime.exploration.bonus import Bonus
-from mime.finite import all_finite, select
 from mime.meta import objectives, trpo
 from mime.meta.adaptation import adapt, distributions, share
 from mime.meta.objectives import Outcome
 from mime.meta.rates import initial_rates, used_rates
 from mime.meta.state import Agent, Experience, LearnerState, Shared, Steps, Trial, first_trajectories
-from mime.parallel import over_tasks
-from mime.policies import Policy, named_parameters, with_parameters
+from mime.numerics.finite import all_finite, select
+from mime.numerics.parallel import over_tasks
+from mime.numerics.statistics import standardise
+from mime.numerics.tensors import named_leaves, with_leaves
+from mime.policies.networks import Policy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
-from mime.statistics import standardise
-from mime.tensors import named_leaves, with_leaves
 
 Metrics = dict[str, Array]
 

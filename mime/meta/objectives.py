@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mime.distributions import Distribution
+from mime.numerics.statistics import masked_mean
+from mime.policies.distributions import Distribution
 from mime.sampling.episodes import Episodes
-from mime.statistics import masked_mean
 
 
 class Outcome(eqx.Module):

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from mime.policies import LatentPolicy, Policy
+from mime.policies.networks import LatentPolicy, Policy
 
 INITIAL_LATENT_RATE = 0.7
 

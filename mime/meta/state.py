@@ -7,7 +7,7 @@ import jax
 import optax
 from jaxtyping import Array, Float, Int
 
-from mime.policies import Policy
+from mime.policies.networks import Policy
 from mime.sampling.episodes import Episodes
 
 Steps = Float[Array, "*tasks trajectories steps"]

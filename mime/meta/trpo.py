@@ -11,7 +11,7 @@ import optax
 from jax.scipy.sparse.linalg import cg
 from jaxtyping import Array, Bool, Float, Int
 
-from mime.finite import all_finite, select
+from mime.numerics.finite import all_finite, select
 
 Parameters = Any
 Outputs = Any

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from mime.configuration.pearl import PearlExperiment
 from mime.envs import registration
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.pearl import networks as naming
 from mime.pearl import replay as replays
-from mime.pearl.config import PearlExperiment
 from mime.pearl.encoder import Evidence
 from mime.pearl.environment import UnitActions
 from mime.pearl.replay import Replay, transitions_of

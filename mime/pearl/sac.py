@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mime.finite import select
-from mime.pearl.config import PearlExperiment
+from mime.configuration.pearl import PearlExperiment
+from mime.numerics.finite import select
 from mime.pearl.encoder import Encoder, Posterior
 from mime.pearl.networks import Perceptron
 from mime.pearl.replay import Transitions

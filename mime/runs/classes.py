@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mime.envs.hosted import HostedEnvironment
+from mime.envs.external.hosted_environment import HostedEnvironment
 from mime.runs.metrics import Row
 from mime.sampling.episodes import Episodes
 

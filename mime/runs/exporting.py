@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from mime.configuration.keys import Configuration
 from mime.errors import UserError
-from mime.keys import Configuration
 from mime.runs import weights
 from mime.runs.files import write_atomically
 from mime.runs.folder import RunFolder

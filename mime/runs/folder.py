@@ -14,11 +14,11 @@ from typing import Any
 
 import jax
 
-import mime
-from mime import config
+from mime.configuration import parsing
+from mime.configuration.keys import Configuration
 from mime.errors import UserError
-from mime.keys import Configuration
 from mime.runs.files import write_atomically
+from mime.version import __version__
 
 OWNED = (
     "config.json",
@@ -166,7 +166,7 @@ class RunFolder:
             raise UserError(f"{path}: format {document['format']} is of another version of mime, which reads {FORMAT}")
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UserError(f"{path}: seed: {seed!r} must be a whole number, 0 or more")
-        return config.parse(keys, source=str(path)), seed
+        return parsing.parse(keys, source=str(path)), seed
 
 
 def _require_same(old: Configuration, old_seed: int, new: Configuration, new_seed: int) -> None:
@@ -183,7 +183,7 @@ def _circumstances() -> dict[str, Any]:
     return {
         "command": sys.argv,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"mime": mime.__version__, "python": platform.python_version()}
+        "versions": {"mime": __version__, "python": platform.python_version()}
         | {name: metadata.version(name) for name in LIBRARIES},
         "git": _git_state(),
         "hardware": {
@@ -196,7 +196,7 @@ def _circumstances() -> dict[str, Any]:
 
 def _git_state() -> dict[str, Any] | None:
     def git(*arguments: str) -> str:
-        command = ["git", "-C", str(Path(mime.__file__).parent), *arguments]
+        command = ["git", "-C", str(Path(__file__).parents[1]), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:

@@ -7,7 +7,7 @@ from tensorboardX.proto.api_pb2 import DataType, Experiment, HParamInfo, MetricI
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 
-from mime.keys import Configuration
+from mime.configuration.keys import Configuration
 
 PLUGIN = "hparams"
 # By group and tag; the tab shows the first few unless it is asked for more.

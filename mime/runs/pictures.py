@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 
+from mime.drawing.trajectories import before_and_after, picture
 from mime.envs.registration import Environment
-from mime.figures.trajectories import before_and_after, picture
 from mime.runs.metrics import Recorder
 from mime.sampling.episodes import Episodes
 

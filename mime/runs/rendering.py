@@ -12,12 +12,12 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from mime.envs.hosted import HostedEnvironment, words_of
+from mime.drawing.trajectories import picture
+from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
-from mime.figures.trajectories import picture
 from mime.meta.adaptation import share
-from mime.policies import Policy
+from mime.policies.networks import Policy
 from mime.runs.folder import RunFolder
 from mime.runs.setup import TESTING, stream
 from mime.runs.trained import TrainedRun, load_run

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
+from mime.configuration.keys import Configuration
 from mime.envs.weakened import plain
-from mime.keys import Configuration
 from mime.runs import hparams, pictures, weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.classes import class_metrics

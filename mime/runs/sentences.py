@@ -1,6 +1,6 @@
 """Meta-iterations in words, for the log."""
 
-from mime.keys import Configuration
+from mime.configuration.keys import Configuration
 from mime.meta.trpo import Verdict
 from mime.runs.metrics import Row
 

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 import jax
 from jaxtyping import PRNGKeyArray
 
-from mime import parallel
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import Configuration
+from mime.configuration.pearl import PearlExperiment
 from mime.envs import registration
 from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.envs.weakened import weakened
 from mime.errors import UserError
 from mime.exploration import make_bonus
-from mime.keys import Configuration
 from mime.meta.learner import Learner
-from mime.pearl.config import PearlExperiment
+from mime.numerics import parallel
 from mime.pearl.learner import make_learner as make_pearl
-from mime.policies import make_policy
+from mime.policies.networks import make_policy
 from mime.runs import weights
 from mime.runs.folder import RunFolder
 from mime.runs.learner import MetaLearner

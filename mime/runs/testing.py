@@ -5,8 +5,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from mime import parallel
 from mime.envs.task_environment import count_tasks
+from mime.numerics import parallel
 from mime.runs import pictures
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder

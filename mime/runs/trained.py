@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
-from mime.envs.hosted import as_tasks
+from mime.envs.external.hosted_environment import as_tasks
 from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.meta.adaptation import share
 from mime.meta.learner import Agent, Learner, LearnerState
-from mime.policies import Policy
+from mime.policies.networks import Policy
 from mime.runs.folder import RunFolder
 from mime.runs.setup import TESTING, Setup, load_weights, set_up, stream
 from mime.sampling.resources import HERE, Resources

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from mime.configuration.keys import Configuration
 from mime.errors import Failure
-from mime.keys import Configuration
 from mime.runs.folder import RunFolder
 from mime.runs.learner import MetaLearner
 from mime.runs.messages import messages_to

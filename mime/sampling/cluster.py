@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from mime.envs.hosting import make
+from mime.envs.external.hosting import make
 from mime.errors import UserError
 from mime.sampling.hosted import Trouble, report
 from mime.sampling.rollouts import Fields, Request, rollout

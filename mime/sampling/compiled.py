@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
-from mime.parallel import over_tasks
-from mime.policies import Behaviour, Policy, begin
+from mime.numerics.parallel import over_tasks
+from mime.policies.networks import Behaviour, Policy, begin
 from mime.sampling.episodes import Episodes
 
 

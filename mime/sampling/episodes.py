@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
-from mime.distributions import Decisions
 from mime.envs.grid import Grid
-from mime.policies import Policy
+from mime.policies.distributions import Decisions
+from mime.policies.networks import Policy
 
 
 class Episodes(eqx.Module):

@@ -17,11 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from mime.envs.hosted import HostedEnvironment, words_of
+from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.errors import Failure
-from mime.policies import MIN_LOG_STD, LatentPolicy, Policy, named_parameters
+from mime.policies.networks import MIN_LOG_STD, LatentPolicy, Policy, named_parameters
+from mime.policies.numpy_policy import NumpyPolicy
 from mime.sampling.episodes import Episodes
-from mime.sampling.numpy_policy import NumpyPolicy
 from mime.sampling.rollouts import Fields, Request
 from mime.sampling.worker import Home
 

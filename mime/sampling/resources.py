@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
+from mime.configuration.keys import Configuration
 from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment
-from mime.keys import Configuration
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Sampler
 from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers

@@ -6,14 +6,14 @@ import gymnasium
 import numpy as np
 from jaxtyping import Shaped
 
-from mime.envs.hosted import HostedEnvironment, seed_globally
+from mime.envs.external.hosted_environment import HostedEnvironment, seed_globally
 
 Fields = dict[str, Shaped[np.ndarray, "trajectories steps ..."]]
 
 
 @runtime_checkable
 class Acting(Protocol):
-    """What acts in a worker: a `mime.sampling.numpy_policy.NumpyPolicy`, or anything like it."""
+    """What acts in a worker: a `mime.policies.numpy_policy.NumpyPolicy`, or anything like it."""
 
     def begin(self, generator: np.random.Generator) -> "tuple[Acting, np.ndarray | None]":
         """How it acts in a trajectory that begins, and the latent drawn for it; None without one."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from mime.envs.hosting import make
+from mime.envs.external.hosting import make
 from mime.sampling.rollouts import rollout
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mime.studies.estimates import Estimate, estimate, probability_of_improvement
 from mime.studies.methods import in_order
 from mime.studies.records import Record, Table
-from mime.studies.statistics import Estimate, estimate, probability_of_improvement
 
 LAST = 10
 BEFORE, AFTER = "Train-0", "Valid"

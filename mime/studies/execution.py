@@ -30,7 +30,7 @@ def make(run: PlannedRun, begun: Begun = lambda process: None) -> int:
     run.folder.mkdir(parents=True, exist_ok=True)
     with open(run.folder / CONSOLE, "wb") as console:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mime.studies.worker", json.dumps(job)],
+            [sys.executable, "-m", "mime.commands.planned_run", json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=console,
             stderr=subprocess.STDOUT,

@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from mime.figures import compare
+from mime.drawing import curves as compare
 from mime.studies.comparison import BEFORE, Comparison, Curve, adaptation_curve, held_out, learning_curve
+from mime.studies.estimates import Estimate, estimate
 from mime.studies.methods import PEARL
 from mime.studies.records import Record
-from mime.studies.statistics import Estimate, estimate
 
 SHARE = -0.03, 1.03
 

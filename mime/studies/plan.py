@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import yaml
 
-from mime.config import ALGORITHM
+from mime.configuration.keys import Configuration, kebab, nearest
+from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
-from mime.keys import Configuration, kebab, nearest
 from mime.runs.folder import RunFolder
 from mime.studies.methods import METHODS, PEARL
 

@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 from PIL import Image
 
-import mime
 from mime.runs.files import write_atomically
 from mime.studies import history, tables
 from mime.studies.comparison import Comparison
@@ -20,6 +19,7 @@ from mime.studies.figures import Entry
 from mime.studies.methods import label
 from mime.studies.records import Record
 from mime.studies.tables import Cells
+from mime.version import __version__
 
 PICTURE_WIDTH = 900
 NAME = "report.html"
@@ -54,7 +54,7 @@ def write(comparison: Comparison, figures: Sequence[Entry], folders: Sequence[Pa
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{files('mime.studies').joinpath('report.css').read_text()}</style></head>"
-        f"<body><h1>{escape(title)}</h1><p class=note>Made by mime {mime.__version__}.</p>"
+        f"<body><h1>{escape(title)}</h1><p class=note>Made by mime {__version__}.</p>"
         f"<nav><ul>{links}</ul></nav>{body}</body></html>\n"
     )
     path = output_folder / NAME

@@ -9,9 +9,9 @@ import numpy as np
 
 from mime.runs.files import write_atomically
 from mime.studies.comparison import AFTER, BEFORE, Comparison, held_out, trained
+from mime.studies.estimates import Estimate, estimate
 from mime.studies.methods import label
 from mime.studies.records import Record
-from mime.studies.statistics import Estimate, estimate
 
 METRICS = ("Returns", "Success", "TrajectorySuccess", "Coverage")
 STAGES = {"before": BEFORE, "after": AFTER}

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from mime import config
-from mime.envs import hosting
-from mime.sampling.numpy_policy import NumpyPolicy
+from mime.configuration import parsing
+from mime.envs.external import hosting
+from mime.policies.numpy_policy import NumpyPolicy
 from mime.sampling.rollouts import Request, rollout
 
 KEY = jax.random.key(0)
@@ -17,7 +17,7 @@ TOY = "tests.sampling.toy:Toy"
 
 
 def parse(name, **arguments):
-    return config.parse({"env-name": name, "env-kwargs": arguments}, source="here.yaml")
+    return parsing.parse({"env-name": name, "env-kwargs": arguments}, source="here.yaml")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_actions_are_clipped_and_rescaled(scale, action, moved):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs" / "locomotion").iterdir()), ids=lambda path: path.stem)
 def test_published_configurations_load(path):
     pytest.importorskip("mujoco")
-    assert config.load(path).env_name in hosting.LOCOMOTION
+    assert parsing.load(path).env_name in hosting.LOCOMOTION
 
 
 def test_locomotion_rewards():

@@ -14,12 +14,12 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ML10_V3
 from metaworld.sawyer_xyz_env import SawyerXYZEnv
 from metaworld.types import Task
 
-from mime import config
-from mime.envs import hosting, metaworld_tasks
-from mime.envs import metaworld as ours
-from mime.envs.hosted import as_tasks
-from mime.envs.metaworld import Errand
-from mime.envs.metaworld_speed import accelerated
+from mime.configuration import parsing
+from mime.envs.external import hosting, metaworld_tasks
+from mime.envs.external import metaworld as ours
+from mime.envs.external.hosted_environment import as_tasks
+from mime.envs.external.metaworld import Errand
+from mime.envs.external.metaworld_speed import accelerated
 from mime.exploration import make_bonus
 from mime.sampling.rollouts import Request, rollout
 from tests.scripted import Scripted
@@ -212,7 +212,7 @@ def test_the_scale_without_effect_is_mentioned(monkeypatch, small_tasks):
 
 def test_the_dynamics_model_sees_what_varies(monkeypatch, small_tasks):
     environment = benchmark_of(monkeypatch, small_tasks)
-    experiment = config.parse({"use-vime": True, "env-name": "Metaworld-ML10"}, source="test")
+    experiment = parsing.parse({"use-vime": True, "env-name": "Metaworld-ML10"}, source="test")
     bonus = make_bonus(
         experiment, environment.observation_space, environment.action_space, 2, varying=environment.varying
     )
@@ -238,7 +238,7 @@ def test_padding_is_found():
 )
 def test_mistakes_are_named(name, arguments, mentions):
     with pytest.raises(config.ConfigurationError) as error:
-        config.parse({"env-name": name, "env-kwargs": arguments}, source="here.yaml")
+        parsing.parse({"env-name": name, "env-kwargs": arguments}, source="here.yaml")
     for mention in mentions:
         assert mention in str(error.value)
 

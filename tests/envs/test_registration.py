@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime import config
+from mime.configuration import parsing
 from mime.envs import registration
 from mime.envs.dog_house import DogHouse
 from mime.envs.navigation import DenseNavigation, RingNavigation
@@ -43,7 +43,7 @@ def test_names(name):
     "path", [path for path in CONFIGURATIONS if not set(path.parts) & HOSTED], ids=lambda p: p.stem
 )
 def test_published_configurations_load(path):
-    experiment = config.load(path)
+    experiment = parsing.load(path)
     environment = registration.make(experiment.env_name, experiment.env_kwargs)
     for key, value in experiment.env_kwargs.items():
         if not isinstance(environment, DogHouse) or key == "sparse":
@@ -72,7 +72,7 @@ def test_there_are_configurations():
 )
 def test_impossible_arguments_are_refused_by_name(env_name, arguments, mentions):
     with pytest.raises(config.ConfigurationError) as error:
-        config.parse({"env-name": env_name, "env-kwargs": arguments}, source="here.yaml")
+        parsing.parse({"env-name": env_name, "env-kwargs": arguments}, source="here.yaml")
     assert str(error.value).startswith("here.yaml: env-kwargs: ")
     for mention in mentions:
         assert mention in str(error.value)

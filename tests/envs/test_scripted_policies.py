@@ -13,7 +13,7 @@ pytest.importorskip("metaworld")
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.types import Task
 
-from mime.envs import hosting
+from mime.envs.external import hosting
 from mime.sampling.hosted import LocalWorkers
 from mime.sampling.rollouts import Request
 from tests.scripted import Scripted
@@ -50,7 +50,7 @@ def test_scripted_policies_solve_as_much_as_in_a_plain_loop(tmp_path):
 
 def every_task(tasks):
     """The benchmark's tasks, of training and test classes."""
-    from mime.envs.metaworld import Errand
+    from mime.envs.external.metaworld import Errand
 
     for kind, goals in (tasks.training | tasks.test).items():
         yield from (Errand(kind, number, vector) for number, vector in enumerate(goals))

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime import config
+from mime.configuration import parsing
 from mime.envs import registration
-from mime.policies import make_policy
+from mime.policies.networks import make_policy
 from mime.sampling.compiled import CompiledSampler
 
 KEY = jax.random.key(0)
@@ -58,4 +58,4 @@ def test_they_can_be_sampled_from(name):
 @pytest.mark.parametrize(("name", "arguments"), [("Bandit-K5-v0", {"arms": 1}), ("TabularMDP-v0", {"states": 1})])
 def test_impossible_sizes_are_refused(name, arguments):
     with pytest.raises(config.ConfigurationError, match="must be 2 or more"):
-        config.parse({"env-name": name, "env-kwargs": arguments}, source="test")
+        parsing.parse({"env-name": name, "env-kwargs": arguments}, source="test")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mime
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.envs.dog_house import DogHouse
 from mime.envs.navigation import RingNavigation
 from mime.envs.pendulum import Pendulum, Rod, Swing

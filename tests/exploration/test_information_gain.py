@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.exploration import bnn, make_bonus
 from mime.exploration.bnn import BayesianNetwork
 from mime.exploration.bonus import Bonus

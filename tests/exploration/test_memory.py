@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.exploration import make_bonus
 from mime.exploration.gains import adam_gain, closed_form_gain
 from mime.exploration.memory import ITERATIONS, Memory

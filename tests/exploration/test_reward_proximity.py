@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.envs.pendulum import Pendulum
 from mime.exploration import make_bonus
 from mime.exploration.reward_proximity import RewardProximity

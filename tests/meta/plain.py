@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mime.policies import GaussianPolicy, named_parameters, with_parameters
+from mime.policies.networks import GaussianPolicy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes
 
 

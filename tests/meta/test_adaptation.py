@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mime.meta.adaptation import adapt, distributions, share
-from mime.policies import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
+from mime.numerics.statistics import masked_mean
+from mime.policies.networks import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
 from mime.sampling.episodes import Episodes
-from mime.statistics import masked_mean
 from tests.meta import plain
 
 KEY = jax.random.key(0)

@@ -6,19 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import ConfigurationError
 from mime.envs.navigation import DenseNavigation
 from mime.exploration.state_entropy import StateEntropy
-from mime.keys import ConfigurationError
 from mime.meta import objectives
 from mime.meta.adaptation import adapt, distributions
 from mime.meta.learner import Experience, Learner, Shared, Trial
 from mime.meta.objectives import Outcome
 from mime.meta.rates import initial_rates
 from mime.meta.state import first_trajectories
-from mime.policies import GaussianPolicy
+from mime.numerics.statistics import masked_mean
+from mime.policies.networks import GaussianPolicy
 from mime.sampling.compiled import CompiledSampler
-from mime.statistics import masked_mean
 from tests.meta import plain
 
 KEY = jax.random.key(0)

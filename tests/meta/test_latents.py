@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mime.distributions import Decisions, Gaussian
 from mime.envs.navigation import RingNavigation
 from mime.meta.adaptation import adapt, adapt_latent, distributions, share
-from mime.policies import LatentPolicy, make_policy, named_parameters, with_parameters
+from mime.policies.distributions import Decisions, Gaussian
+from mime.policies.networks import LatentPolicy, make_policy, named_parameters, with_parameters
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policies

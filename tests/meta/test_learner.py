@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from jaxtyping import Array
 
-from mime import parallel
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment
 from mime.exploration import make_bonus
 from mime.meta.adaptation import share
 from mime.meta.learner import Agent, Experience, Learner, Trial
 from mime.meta.trpo import Verdict
-from mime.policies import CategoricalPolicy, make_policy, with_parameters
+from mime.numerics import parallel
+from mime.numerics.statistics import standardise
+from mime.policies.networks import CategoricalPolicy, make_policy, with_parameters
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes
-from mime.statistics import standardise
 from tests.meta import plain
 
 KEY = jax.random.key(0)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.config import Experiment
+from mime.configuration.gradients import Experiment
 from mime.envs.navigation import DenseNavigation
 from mime.meta import objectives, trpo
 from mime.meta.learner import Experience, Learner, Shared, Trial

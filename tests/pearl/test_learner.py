@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mime.configuration.pearl import PearlExperiment
 from mime.envs.navigation import RingNavigation
-from mime.pearl.config import PearlExperiment
 from mime.pearl.learner import make_learner
 from mime.runs.folder import RunFolder
 from mime.runs.setup import set_up

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from mime.pearl.config import PearlExperiment
+from mime.configuration.pearl import PearlExperiment
 from mime.pearl.networks import Perceptron, named_parameters, with_parameters
 from mime.pearl.replay import Transitions
 from mime.pearl.sac import SoftActorCritic, TanhGaussian

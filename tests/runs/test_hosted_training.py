@@ -13,7 +13,7 @@ import psutil
 import pytest
 import safetensors.numpy
 
-from mime.envs import hosting
+from mime.envs.external import hosting
 from mime.errors import Failure
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder

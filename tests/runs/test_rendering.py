@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mime.envs import hosting
+from mime.envs.external import hosting
 from mime.errors import UserError
 from mime.meta.adaptation import share
-from mime.policies import make_policy
+from mime.policies.networks import make_policy
 from mime.runs import rendering
 from mime.runs.folder import RunFolder
 from mime.runs.rendering import filmed, render

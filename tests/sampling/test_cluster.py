@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from mime.envs import hosting
+from mime.envs.external import hosting
 from mime.errors import Failure
 from mime.sampling.cluster import RayWorkers
 from mime.sampling.hosted import HostedSampler

@@ -12,7 +12,7 @@ from scipy import stats
 
 from mime.envs.navigation import DenseNavigation
 from mime.envs.task_environment import TaskEnvironment
-from mime.policies import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
+from mime.policies.networks import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes, Sampler
 

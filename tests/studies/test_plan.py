@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from mime.configuration.pearl import PearlExperiment
+from mime.configuration.seeds import parse_seeds
 from mime.errors import UserError
-from mime.pearl.config import PearlExperiment
-from mime.seeds import parse_seeds
 from mime.studies import plan
 from mime.studies.plan import Length
 from tests.small_runs import small

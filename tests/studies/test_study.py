@@ -11,9 +11,10 @@ from concurrent.futures import Future
 import pytest
 
 from mime.cli import study
+from mime.commands import planned_run as worker
 from mime.commands import study as command
 from mime.commands.train import parse
-from mime.studies import execution, history, worker
+from mime.studies import execution, history
 from tests.small_runs import results
 from tests.studies.made_up import made_up
 

@@ -2,7 +2,7 @@
 
 import gymnasium
 
-from mime.envs.hosting import LOCOMOTION, LOCOMOTION_ARGUMENTS
+from mime.envs.external.hosting import LOCOMOTION, LOCOMOTION_ARGUMENTS
 
 NAMESPACE = "mime"
 # Steps of an episode of the environments written in JAX, known here before any of them is imported.
@@ -24,8 +24,8 @@ def register() -> None:
     for name, horizon in HORIZONS.items():
         gymnasium.register(
             f"{NAMESPACE}/{name}",
-            entry_point="mime.envs.single_task:SingleTask",
-            vector_entry_point="mime.envs.single_task:SingleTaskVector",
+            entry_point="mime.gym.single_task:SingleTask",
+            vector_entry_point="mime.gym.single_task:SingleTaskVector",
             max_episode_steps=horizon,
             kwargs={"env_name": name},
         )

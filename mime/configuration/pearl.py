@@ -3,7 +3,7 @@
 import math
 from typing import Any, ClassVar, Literal
 
-from mime.keys import Configuration, Fraction, NonNegative, OneOrMore, Positive, ZeroOrMore
+from mime.configuration.keys import Configuration, Fraction, NonNegative, OneOrMore, Positive, ZeroOrMore
 
 
 class PearlExperiment(Configuration):

@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from mime.studies.statistics import estimate, interquartile_mean, probability_of_improvement
+from mime.studies.estimates import estimate, interquartile_mean, probability_of_improvement
 
 
 def test_interquartile_mean_cuts_a_quarter_at_each_end():

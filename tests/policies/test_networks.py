@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from mime import policies
-from mime.distributions import Categorical, Gaussian
-from mime.policies import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
+from mime.policies import networks as policies
+from mime.policies.distributions import Categorical, Gaussian
+from mime.policies.networks import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
 
 KEY = jax.random.key(0)
 ACTIVATIONS = {

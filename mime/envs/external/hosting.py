@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from mime.envs.gymnasium_environment import GymnasiumEnvironment, find
-from mime.envs.hosted import HostedEnvironment
-from mime.envs.metaworld import Metaworld, check_benchmark
+from mime.envs.external.gymnasium_environment import GymnasiumEnvironment, find
+from mime.envs.external.hosted_environment import HostedEnvironment
+from mime.envs.external.metaworld import Metaworld, check_benchmark
 
 LOCOMOTION = {
-    "HalfCheetahDir-v1": "mime.envs.locomotion:CheetahDirection",
-    "HalfCheetahVel-v1": "mime.envs.locomotion:CheetahVelocity",
-    "AntDir-v1": "mime.envs.locomotion:AntDirection",
-    "AntVel-v1": "mime.envs.locomotion:AntVelocity",
-    "AntPos-v0": "mime.envs.locomotion:AntGoal",
+    "HalfCheetahDir-v1": "mime.envs.external.locomotion:CheetahDirection",
+    "HalfCheetahVel-v1": "mime.envs.external.locomotion:CheetahVelocity",
+    "AntDir-v1": "mime.envs.external.locomotion:AntDirection",
+    "AntVel-v1": "mime.envs.external.locomotion:AntVelocity",
+    "AntPos-v0": "mime.envs.external.locomotion:AntGoal",
 }
 LOCOMOTION_ARGUMENTS = {"max_episode_steps": 200, "normalization_scale": 1.0}
 METAWORLD = "Metaworld-"

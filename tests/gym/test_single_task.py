@@ -7,7 +7,7 @@ from gymnasium.utils.env_checker import check_env
 
 import mime  # noqa: F401 (registers the environments)
 from mime.envs import registration
-from mime.envs.gymnasium_ids import HORIZONS
+from mime.gym.ids import HORIZONS
 
 NORTH_EAST = np.array([0.1, 0.1], np.float32)
 # Gymnasium would have all observations bounded, all spaces larger than a point and all actions in [-1, 1].

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime import parallel
-from mime.parallel import over_tasks, task_mesh
+from mime.numerics import parallel
+from mime.numerics.parallel import over_tasks, task_mesh
 
 
 def polynomial(shared, values, scale):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from mime.envs.hosted import NUM_TEST_TASKS, HostedEnvironment, Tasks, as_tasks, seed_globally
+from mime.envs.external.hosted_environment import NUM_TEST_TASKS, HostedEnvironment, Tasks, as_tasks, seed_globally
 
 REQUIRED = ("sample_tasks", "reset_task")
 TEST_WORDS = (0x7E57,)

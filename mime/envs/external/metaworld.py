@@ -12,9 +12,9 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float
 
-from mime.envs import metaworld_tasks
-from mime.envs.hosted import HostedEnvironment, Tasks, as_tasks
-from mime.envs.metaworld_tasks import TaskList
+from mime.envs.external import metaworld_tasks
+from mime.envs.external.hosted_environment import HostedEnvironment, Tasks, as_tasks
+from mime.envs.external.metaworld_tasks import TaskList
 
 BENCHMARKS = ("ML10", "ML25", "ML45")
 LONGEST = 500
@@ -174,6 +174,6 @@ def _stock_class(kind: str) -> type[gymnasium.Env]:
 def _environment_class(kind: str) -> type[gymnasium.Env]:
     if metadata.version("metaworld") not in KNOWN_VERSIONS:
         return _stock_class(kind)
-    from mime.envs.metaworld_speed import accelerated
+    from mime.envs.external.metaworld_speed import accelerated
 
     return accelerated(_stock_class(kind))

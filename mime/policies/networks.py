@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mime.distributions import Categorical, Gaussian
+from mime.policies.distributions import Categorical, Gaussian
 
 NONLINEARITIES = {"tanh": jnp.tanh, "relu": jax.nn.relu, "elu": jax.nn.elu, "sigmoid": jax.nn.sigmoid}
 MIN_LOG_STD = math.log(1e-6)

@@ -10,8 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mime import config
-from mime.config import KEYS, ConfigurationError, Experiment
+from mime.configuration import parsing
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import ConfigurationError
+from mime.configuration.parsing import KEYS
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = sorted((ROOT / "configs" / "msc_project").glob("*.yaml"))
@@ -25,7 +27,7 @@ def test_the_seven_published_experiments_are_there():
 @pytest.mark.parametrize("path", [p for p in PUBLISHED if "metaworld" not in p.name], ids=lambda path: path.stem)
 def test_published_files_load_unchanged(path):
     document = yaml.safe_load(path.read_text())
-    keys = config.load(path).as_keys()
+    keys = parsing.load(path).as_keys()
     assert {key: keys[key] for key in document} == document
 
 
@@ -54,19 +56,19 @@ def test_every_key_is_documented():
 def test_numbers_written_the_yaml_way_load(tmp_path):
     path = tmp_path / "experiment.yaml"
     path.write_text("cg-damping: 1e-05\nmax-kl: 1.0e-2\n")
-    experiment = config.load(path)
+    experiment = parsing.load(path)
     assert (experiment.cg_damping, experiment.max_kl) == (1e-5, 1e-2)
 
 
 def test_an_empty_file_is_all_defaults(tmp_path):
     path = tmp_path / "empty.yaml"
     path.write_text("")
-    assert config.load(path) == Experiment()
+    assert parsing.load(path) == Experiment()
 
 
 def test_round_trip_through_json():
-    experiment = config.parse({**RING, "hidden-sizes": [3, 4], "use-vime": True}, source="here")
-    assert config.parse(json.loads(json.dumps(experiment.as_keys())), source="there") == experiment
+    experiment = parsing.parse({**RING, "hidden-sizes": [3, 4], "use-vime": True}, source="here")
+    assert parsing.parse(json.loads(json.dumps(experiment.as_keys())), source="there") == experiment
 
 
 def test_an_experiment_is_frozen():
@@ -103,7 +105,7 @@ REFUSED = {
 @pytest.mark.parametrize(("document", "words"), REFUSED.values(), ids=REFUSED)
 def test_refusals_name_file_key_and_value(document, words):
     with pytest.raises(ConfigurationError) as caught:
-        config.parse(document, source="my.yaml")
+        parsing.parse(document, source="my.yaml")
     message = str(caught.value)
     assert message.startswith("my.yaml: ")
     assert words in message
@@ -112,7 +114,7 @@ def test_refusals_name_file_key_and_value(document, words):
 
 def test_every_mistake_is_named():
     with pytest.raises(ConfigurationError) as caught:
-        config.parse({"gamma": 2, "fast-lr": 0}, source="my.yaml")
+        parsing.parse({"gamma": 2, "fast-lr": 0}, source="my.yaml")
     assert len(str(caught.value).splitlines()) == 2
 
 
@@ -123,21 +125,21 @@ def test_broken_files_are_refused_in_a_line(tmp_path, content, words):
     path = tmp_path / "broken.yaml"
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=words) as caught:
-        config.load(path)
+        parsing.load(path)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_a_missing_file_suggests_its_neighbour(tmp_path):
     (tmp_path / "pendulum.yaml").write_text("")
     with pytest.raises(ConfigurationError, match=r"did you mean .*pendulum\.yaml"):
-        config.load(tmp_path / "pendulun.yaml")
+        parsing.load(tmp_path / "pendulun.yaml")
 
 
 def test_a_yaml_file_cannot_run_code(tmp_path):
     path = tmp_path / "evil.yaml"
     path.write_text(f"env-name: !!python/object/apply:os.mkdir ['{tmp_path / 'owned'}']\n")
     with pytest.raises(ConfigurationError):
-        config.load(path)
+        parsing.load(path)
     assert not (tmp_path / "owned").exists()
 
 
@@ -152,7 +154,7 @@ ANYTHING = st.recursive(
 @given(key=st.sampled_from(KEYS), value=ANYTHING)
 def test_no_value_of_any_key_makes_a_traceback(key, value):
     try:
-        experiment = config.parse({key: value}, source="fuzz.yaml")
+        experiment = parsing.parse({key: value}, source="fuzz.yaml")
     except ConfigurationError as error:
         assert str(error).startswith("fuzz.yaml: ")  # noqa: PT017
     else:
@@ -163,6 +165,6 @@ def test_no_value_of_any_key_makes_a_traceback(key, value):
 @given(document=st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=12) | st.integers(), ANYTHING, max_size=4))
 def test_no_document_makes_a_traceback(document):
     try:
-        config.parse(document, source="fuzz.yaml")
+        parsing.parse(document, source="fuzz.yaml")
     except ConfigurationError as error:
         assert str(error)  # noqa: PT017

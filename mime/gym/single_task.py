@@ -17,9 +17,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8, UInt32
 
+from mime.drawing.trajectories import picture
 from mime.envs import registration
 from mime.envs.task_environment import TaskEnvironment, count_tasks
-from mime.figures.trajectories import picture
 from mime.sampling.episodes import Episodes
 
 

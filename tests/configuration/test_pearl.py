@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mime import config
-from mime.config import ConfigurationError, Experiment
-from mime.pearl.config import PearlExperiment
+from mime.configuration import parsing
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import ConfigurationError
+from mime.configuration.pearl import PearlExperiment
 
 ROOT = Path(__file__).parent.parent.parent / "configs"
 FILES = sorted((ROOT / "pearl").glob("*.yaml"))
@@ -17,7 +18,7 @@ def test_each_experiment_has_a_gradient_based_one_on_the_same_environment():
     assert len(FILES) == 5
     for path in FILES:
         keys = yaml.safe_load((ROOT / "msc_project" / path.name).read_text())
-        experiment = config.load(path)
+        experiment = parsing.load(path)
         assert (experiment.env_name, experiment.env_kwargs) == (keys["env-name"], keys["env-kwargs"])
         assert experiment.discount == keys["gamma"]
 
@@ -27,17 +28,17 @@ def test_files_load_unchanged_in_both_scales(path):
     document = yaml.safe_load(path.read_text())
     small = document.pop("scales")["small"]
     for scale, expected in ((None, document), ("small", document | small)):
-        experiment = config.load(path, scale=scale)
+        experiment = parsing.load(path, scale=scale)
         assert isinstance(experiment, PearlExperiment)
         keys = experiment.as_keys()
         assert {key: keys[key] for key in expected} == expected
-        assert config.parse(keys, source="again") == experiment
-    assert config.load(path, scale="small").net_size < config.load(path).net_size
+        assert parsing.parse(keys, source="again") == experiment
+    assert parsing.load(path, scale="small").net_size < parsing.load(path).net_size
 
 
 def test_evaluations_reach_the_posterior():
     for path in FILES:
-        experiment = config.load(path)
+        experiment = parsing.load(path)
         assert experiment.trajectories(experiment.num_steps_per_eval) > experiment.num_exp_traj_eval
 
 
@@ -48,8 +49,8 @@ def test_every_key_is_documented():
 
 
 def test_without_the_key_a_file_is_of_a_gradient_based_method():
-    assert isinstance(config.parse({}, source="here"), Experiment)
-    assert isinstance(config.parse({"algorithm": "pearl"}, source="here"), PearlExperiment)
+    assert isinstance(parsing.parse({}, source="here"), Experiment)
+    assert isinstance(parsing.parse({"algorithm": "pearl"}, source="here"), PearlExperiment)
 
 
 REFUSED = {
@@ -77,7 +78,7 @@ REFUSED = {
 @pytest.mark.parametrize(("document", "words"), REFUSED.values(), ids=REFUSED)
 def test_refusals_name_file_key_and_value(document, words):
     with pytest.raises(ConfigurationError) as caught:
-        config.parse(document, source="my.yaml")
+        parsing.parse(document, source="my.yaml")
     assert str(caught.value).startswith("my.yaml: ")
     assert words in str(caught.value)
 
@@ -96,4 +97,4 @@ def test_scales_that_are_refused(tmp_path, content, words):
     path = tmp_path / "experiment.yaml"
     path.write_text(content)
     with pytest.raises(ConfigurationError, match=words):
-        config.load(path, scale="small")
+        parsing.load(path, scale="small")

@@ -14,7 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from mime.envs import hosting, registration
+from mime.envs import registration
+from mime.envs.external import hosting
 from mime.errors import UserError
 
 

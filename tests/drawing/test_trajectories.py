@@ -14,11 +14,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
+from mime.drawing.trajectories import before_and_after, caption, draw, picture
 from mime.envs.dog_house import DogHouse
 from mime.envs.navigation import DenseNavigation, Navigation, RingNavigation
 from mime.envs.pendulum import Pendulum
 from mime.envs.task_environment import count_tasks
-from mime.figures.trajectories import before_and_after, caption, draw, picture
 from mime.sampling.episodes import Episodes
 
 KEY = jax.random.key(0)

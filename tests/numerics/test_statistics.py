@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.statistics import above_least, masked_mean, standardise
+from mime.numerics.statistics import above_least, masked_mean, standardise
 
 jitted = jax.jit(standardise)
 

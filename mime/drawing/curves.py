@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from mime.figures.trajectories import FAINT, INK
+from mime.drawing.trajectories import FAINT, INK
 from mime.studies.comparison import Curve
+from mime.studies.estimates import Estimate
 from mime.studies.methods import METHODS, in_order, label
-from mime.studies.statistics import Estimate
 
 # A place for each method, in the order of `METHODS`, and some for others; MIME has the strongest line.
 PALETTE = ("#CC6677", "#999933", "#117733", "#332288", "#AA4499", "#44AA99", "#882255", "#88CCEE")

@@ -1,0 +1,89 @@
+"""Configurations from YAML files and from mappings of keys: the family of methods, the scale, what is refused."""
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mime.configuration.gradients import Experiment
+from mime.configuration.keys import Configuration, ConfigurationError, brief, kebab, nearest
+from mime.configuration.pearl import PearlExperiment
+
+ALGORITHM, SCALES = "algorithm", "scales"
+KEYS = tuple(kebab(name) for name in Experiment.model_fields)
+
+
+def load(path: Path, *, scale: str | None = None) -> Configuration:
+    """The experiment in a YAML file.
+
+    Args:
+        path: The file.
+        scale: Name of an entry under `scales` in the file: keys whose values there replace those of the experiment.
+
+    Raises:
+        ConfigurationError: If the file cannot be read, or a key or value is not allowed.
+    """
+    document = _read(path)
+    if not isinstance(document, dict):
+        return parse(document, source=str(path))
+    scales = document.pop(SCALES, None) or {}
+    if not isinstance(scales, dict) or not all(isinstance(keys, dict) for keys in scales.values()):
+        raise ConfigurationError(f"{path}: {SCALES}: must name lists of `key: value` lines, not {brief(scales)}")
+    if scale is None:
+        return parse(document, source=str(path))
+    if scale not in scales:
+        there_are = f"it has {', '.join(scales)}" if scales else "it has none"
+        raise ConfigurationError(f"{path}: {SCALES}: has no {scale}; {there_are}")
+    return parse(document | scales[scale], source=str(path))
+
+
+def parse(document: Any, *, source: str) -> Configuration:
+    """The experiment described by keys and values.
+
+    Args:
+        document: Mapping from keys in kebab-case (or with underscores) to values. The key `algorithm` chooses the
+            algorithm whose keys the others are: `pearl`, or without it a gradient-based one.
+        source: Where they come from, for error messages.
+
+    Raises:
+        ConfigurationError: One line for each key or value that is not allowed.
+    """
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{source}: must be a list of `key: value` lines, not {brief(document)}")
+    kind = _algorithm(document.get(ALGORITHM), source)
+    keys = tuple(kebab(name) for name in kind.model_fields)
+    unknown = [key for key in document if kebab(str(key)) not in keys]
+    if unknown:
+        lines = [f"{source}: {key}: unknown key{nearest(str(key), keys)}" for key in unknown]
+        raise ConfigurationError("\n".join(lines))
+    try:
+        return kind.model_validate({kebab(key): value for key, value in document.items()})
+    except ConfigurationError as error:
+        raise ConfigurationError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
+
+
+def _read(path: Path) -> Any:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigurationError(f"{path}: no such file{_nearest_file(path)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    return {} if document is None else document
+
+
+def _algorithm(name: Any, source: str) -> type[Configuration]:
+    if name is None:
+        return Experiment
+    if name != "pearl":
+        raise ConfigurationError(f"{source}: {ALGORITHM}: {brief(name)} is not pearl; leave the key out for the rest")
+    return PearlExperiment
+
+
+def _nearest_file(path: Path) -> str:
+    siblings = [entry.name for entry in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, siblings, n=1, cutoff=0.5)
+    return f"; did you mean {path.parent / near[0]}?" if near else ""
