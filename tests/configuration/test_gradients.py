@@ -15,7 +15,7 @@ from mime.configuration.gradients import Experiment
 from mime.configuration.keys import ConfigurationError
 from mime.configuration.parsing import KEYS
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PUBLISHED = sorted((ROOT / "configs" / "msc_project").glob("*.yaml"))
 RING = {"env-name": "2DNavigationSparse-v0"}
 
