@@ -12,7 +12,7 @@ from mime.configuration.pearl import PearlExperiment
 from mime.envs.registration import Environment
 from mime.envs.registration import make as make_environment
 from mime.errors import Failure, UserError
-from mime.policies.networks import Policy
+from mime.policies.policy import Policy
 from mime.runs import testing, trained, training
 from mime.runs.folder import RunFolder
 from mime.runs.metrics import Row

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.operations import Perceptron
 from mime.meta.adaptation import adapt, distributions
-from mime.policies.networks import GaussianPolicy
+from mime.policies.feedforward import GaussianPolicy
 from mime.sampling.episodes import Episodes
 
 SIZES = (30, 128, 96, 20)
@@ -30,7 +30,7 @@ def parts():
     episodes = Episodes(observations, actions, ones, observations, ones > 2, ones > 0)
 
     def adapted(policy):
-        return adapt(policy, episodes, 1 + ones, fast_lr=0.1, first_order=False)
+        return adapt(policy, episodes, 1 + ones, rates=policy.rates(0.1), first_order=False)
 
     later = dataclasses.replace(episodes, observations=observations + 1)
     return policy, adapted, lambda policy: distributions(policy, later)

@@ -15,6 +15,8 @@ from mime.configuration.keys import (
 )
 from mime.envs.weakened import weakened
 
+Share = Annotated[Number, Field(gt=0, lt=1)]
+
 
 class Experiment(Configuration):
     """Everything that decides what a run of a gradient-based method computes, apart from its seed."""
@@ -49,12 +51,14 @@ class Experiment(Configuration):
     """Inner gradient steps, each on fresh episodes."""
     fast_lr: Positive = 0.05
     """Rate of the inner gradient steps."""
+    latent_rate: Annotated[Number, Field(ge=0, le=0.95)] = 0.7
+    """Rate at which an inner step moves the distribution of a latent; with learn-fast-lr, where it starts."""
     learn_fast_lr: bool = False
     """Let the outer step improve the rate of each parameter, from fast-lr on (Meta-SGD)."""
     fast_batch_size: OneOrMore = 20
     """Trajectories per task in each batch."""
     first_order: bool = False
-    """Ignore the inner step's own derivative in the meta-gradient."""
+    """Ignore the inner step's own derivative in the meta-gradient; a latent's step keeps its derivative."""
 
     # Outer loop
     num_batches: OneOrMore = 100
@@ -95,11 +99,12 @@ class Experiment(Configuration):
     """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policy before
     adaptation alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""
     pre_epochs: ZeroOrMore = 0
-    """Warm-up meta-iterations: the dynamics model learns, the policy sees the extrinsic reward alone."""
-    eta: Number = 0.1
-    """Fixed logit of the intrinsic reward's weight, without adapt-eta."""
-    adaptable_eta: Number = 0.1
-    """Initial logit of the intrinsic reward's weight, with adapt-eta."""
+    """Warm-up: in so many meta-iterations and one more, the dynamics model learns and the policy sees the extrinsic
+    reward alone."""
+    eta: Share = 0.1
+    """Share of the intrinsic reward, without adapt-eta: 0.1 for weights of 0.95 and 0.15."""
+    adaptable_eta: Share = 0.1
+    """Share of the intrinsic reward at first, with adapt-eta; what is learned is its logit."""
     eta_lr: NonNegative = 1000.0
     """Rate of the logit's updates; about 0.1 with eta-rule: found, where it may be 1 at most."""
     eta_rule: Literal["clipped", "adam", "found"] = "clipped"

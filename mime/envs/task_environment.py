@@ -22,6 +22,7 @@ class TaskEnvironment(FuncEnv):
         horizon: Steps of an episode.
         grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
         places: The observation's dimensions that say where the agent is; None for all.
+        varying: Those that are not the same number in all tasks at all times; None for all.
     """
 
     observation_space: gymnasium.spaces.Box
@@ -29,6 +30,7 @@ class TaskEnvironment(FuncEnv):
     horizon: int
     grid: Grid | None = None
     places: tuple[int, ...] | None = None
+    varying: tuple[int, ...] | None = None
 
     def sample_tasks(self, key: PRNGKeyArray, num_tasks: int) -> Any:
         """A batch of training tasks: the task pytree with a leading `tasks` axis.

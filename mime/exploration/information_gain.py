@@ -15,12 +15,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from mime.configuration.gradients import Experiment
+from mime.envs.registration import Environment
 from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
-from mime.exploration.bonus import Metrics
+from mime.exploration.bonus import Bonus, Metrics
 from mime.exploration.gains import adam_gain, closed_form_gain
 from mime.exploration.memory import Memory
-from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions
+from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions, modelled_size
 from mime.numerics.parallel import over_tasks
 from mime.numerics.statistics import masked_mean
 from mime.sampling.episodes import Episodes
@@ -40,7 +42,7 @@ class DynamicsState(eqx.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class InformationGain:
+class InformationGain(Bonus):
     """The bonus of VIME and MIME: KL between the model's posterior after and before learning from a transition.
 
     Attributes:
@@ -69,6 +71,27 @@ class InformationGain:
     memory: int = 0
     within_task: bool = False
     varying: Sequence[int] | None = None
+
+    @classmethod
+    def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "InformationGain":
+        """With the keys that begin with dyn, of all that varies in the environment."""
+        return cls(
+            observation_size=modelled_size(environment),
+            action_space=environment.action_space,
+            num_tasks=num_tasks,
+            warm_up=experiment.pre_epochs,
+            normalize_spaces=experiment.normalize_spaces,
+            hidden_sizes=experiment.dyn_hidden,
+            prior_sd=experiment.dyn_prior_sd,
+            kl_scale=experiment.dyn_kl_scale,
+            rate=experiment.dyn_lr or experiment.dyn_fast_lr,
+            outer_rate=experiment.dyn_fast_lr,
+            first_order=experiment.first_order,
+            closed_form=experiment.dyn_second_order,
+            memory=experiment.dyn_memory,
+            within_task=experiment.dyn_within_task,
+            varying=environment.varying,
+        )
 
     @property
     def action_size(self) -> int:

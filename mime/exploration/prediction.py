@@ -1,6 +1,6 @@
 """What bonuses share that reward errors or disagreement of prediction: networks that learn from every step."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,11 +12,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from mime.exploration.bonus import Metrics
-from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions
+from mime.configuration.gradients import Experiment
+from mime.envs.registration import Environment
+from mime.exploration.bonus import Bonus, Metrics
+from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions, modelled_size
 from mime.numerics.parallel import over_tasks
 from mime.numerics.tensors import named_leaves, with_leaves
-from mime.policies.networks import perceptron, xavier_layers
+from mime.policies.layers import perceptron, xavier_layers
 from mime.sampling.episodes import Episodes
 
 
@@ -61,7 +63,7 @@ class Step(eqx.Module):
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction(ABC):
+class Prediction(Bonus):
     """A bonus computed from networks that learn in every meta-iteration from steps of all its episodes.
 
     Attributes:
@@ -79,6 +81,12 @@ class Prediction(ABC):
     updates: ClassVar[int] = 20
     batch: ClassVar[int] = 64
     """Steps of each task in an update."""
+
+    @classmethod
+    def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "Prediction":
+        """Of all that varies in the environment."""
+        sizes = modelled_size(environment), environment.action_space, experiment.dyn_hidden
+        return cls(*sizes, environment.varying)
 
     @abstractmethod
     def networks(self, *, key: PRNGKeyArray) -> Any:
@@ -110,10 +118,6 @@ class Prediction(ABC):
         steps = self._steps(state.statistics, episodes)
         return jax.vmap(jax.vmap(lambda step: self.novelty(state.networks, step)))(steps)
 
-    def adapt(self, state: PredictionState, episodes: Episodes, *, key: PRNGKeyArray) -> PredictionState:
-        """Nothing: novelty is to all tasks together."""
-        return state
-
     def update(
         self,
         state: PredictionState,
@@ -127,7 +131,7 @@ class Prediction(ABC):
         statistics = state.statistics
         for episodes in [*inner, after]:
             statistics = statistics.including(self._numbers(episodes), episodes.valid)
-        lived = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *inner, after)
+        episodes_of_all = jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *inner, after)
 
         def of_a_task(shared, episodes: Episodes, key: PRNGKeyArray) -> Float[Array, ""]:
             networks, statistics = shared
@@ -142,7 +146,7 @@ class Prediction(ABC):
 
         def mean_loss(networks: Any, key: PRNGKeyArray) -> Float[Array, ""]:
             keys = jax.random.split(key, after.rewards.shape[0])
-            return jnp.mean(over_tasks(of_a_task, shared=(networks, statistics))(lived, keys))
+            return jnp.mean(over_tasks(of_a_task, shared=(networks, statistics))(episodes_of_all, keys))
 
         def learn(carry, key):
             networks, optimiser = carry

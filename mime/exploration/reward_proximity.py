@@ -8,15 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mime.configuration.gradients import Experiment
+from mime.envs.registration import Environment
+from mime.exploration.bonus import Bonus
 from mime.exploration.neighbours import distances, drawn, units
 from mime.exploration.spaces import dimensions
-from mime.exploration.stateless import Stateless
 from mime.numerics.statistics import above_least
 from mime.sampling.episodes import Episodes
 
 
 @dataclass(frozen=True, eq=False)
-class RewardProximity(Stateless):
+class RewardProximity(Bonus):
     """The bonus: minus the distance to the nearest of 64 places where the task's trajectories were rewarded.
 
     A reward that is found by chance says where it is. The trajectories that missed it learn by how much, and those
@@ -37,6 +39,11 @@ class RewardProximity(Stateless):
 
     places: Sequence[int] | None = None
     num_samples: ClassVar[int] = 64
+
+    @classmethod
+    def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "RewardProximity":
+        """Of the environment's places; where it names none, of all that varies."""
+        return cls(environment.varying if environment.places is None else environment.places)
 
     def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
         """Minus each step's distance, where it arrives, to the nearest of 64 drawn rewarded arrivals."""

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
+from mime.envs.registration import Environment
 from mime.numerics.statistics import CONSTANT
 
 
@@ -48,6 +49,11 @@ class Statistics(eqx.Module):
         # Written so that NaN is not constant.
         constant = variance <= (CONSTANT * self.mean) ** 2
         return (vectors - self.mean) / jnp.sqrt(jnp.where(constant, 1, variance))
+
+
+def modelled_size(environment: Environment) -> int:
+    """Numbers in an observation that vary, and so are worth modelling."""
+    return environment.observation_space.shape[0] if environment.varying is None else len(environment.varying)
 
 
 def action_size(space: gymnasium.Space) -> int:

@@ -6,14 +6,16 @@ from typing import ClassVar
 
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from mime.configuration.gradients import Experiment
+from mime.envs.registration import Environment
+from mime.exploration.bonus import Bonus
 from mime.exploration.neighbours import distances, drawn, units
 from mime.exploration.spaces import dimensions
-from mime.exploration.stateless import Stateless
 from mime.sampling.episodes import Episodes
 
 
 @dataclass(frozen=True, eq=False)
-class StateEntropy(Stateless):
+class StateEntropy(Bonus):
     """The bonus: distance to the 3rd nearest of 256 states of the task's batch, with nothing to learn.
 
     In d > 1 dimensions the distance falls with the density of states as density^(-1/d), so that its mean over the
@@ -33,6 +35,11 @@ class StateEntropy(Stateless):
     places: Sequence[int] | None = None
     num_samples: ClassVar[int] = 256
     neighbour: ClassVar[int] = 3
+
+    @classmethod
+    def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "StateEntropy":
+        """Of the environment's places; where it names none, of all that varies."""
+        return cls(environment.varying if environment.places is None else environment.places)
 
     def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
         """Each step's distance, where it arrives, to the 3rd nearest sample."""

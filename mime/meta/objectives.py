@@ -1,15 +1,27 @@
-"""Outer objectives: what makes shared parameters good for adaptation."""
+"""Outer objectives: what makes shared parameters good for adaptation.
 
-from collections.abc import Sequence
+An objective is a sum of terms. A term sees a trial, and gives a function of what new and old parameters lead to.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from mime.numerics.statistics import masked_mean
+from mime.meta.adaptation import InnerStep, distributions
+from mime.meta.rewards import Gae, Reward, standardised_bonus
+from mime.meta.state import Shared, Steps, Trial, first_trajectories
+from mime.numerics.parallel import over_tasks
+from mime.numerics.statistics import masked_mean, standardise
 from mime.policies.distributions import Distribution
 from mime.sampling.episodes import Episodes
+
+Number = Float[Array, ""]
 
 
 class Outcome(eqx.Module):
@@ -24,61 +36,172 @@ class Outcome(eqx.Module):
     before: tuple[Distribution, ...] = ()
 
 
-def mean_kl(outcome: Outcome, old: Outcome, episodes: Episodes, inner: Sequence[Episodes] = ()) -> Float[Array, ""]:
-    """Mean over tasks and their post-adaptation steps of KL(new || old), in nats.
+Comparison = Callable[[Outcome, Outcome], Number]
+"""Of what new parameters and old ones lead to."""
 
-    With the episodes of inner steps, the same of their steps is added.
+
+@runtime_checkable
+class Term(Protocol):
+    """A part of the outer objective.
+
+    Attributes:
+        credits_before: Whether it credits decisions before adaptation.
     """
-    pairs = [(outcome.after, old.after, episodes), *zip(outcome.before, old.before, inner)]
-    return sum(jnp.mean(jax.vmap(masked_mean)(new.kl(before), e.valid)) for new, before, e in pairs)
+
+    credits_before: ClassVar[bool]
+
+    def surrogate(self, trial: Trial) -> Comparison:
+        """What is to be maximised, to first order around the old parameters."""
+        ...
+
+    def divergences(self, trial: Trial) -> list[Comparison]:
+        """Whose sum the trust region bounds: KL(new || old) in nats, means over tasks and steps, one a stage."""
+        ...
 
 
-def maml_surrogate(
-    outcome: Outcome, old: Outcome, episodes: Episodes, advantages: Float[Array, "tasks trajectories steps"]
-) -> Float[Array, ""]:
-    """Importance-weighted advantage after adaptation, averaged over tasks (arXiv 1703.03400 with arXiv 1502.05477)."""
-    return jnp.mean(weighted_by_ratio(outcome.after, old.after, episodes, advantages))
+@dataclass(frozen=True)
+class Maml:
+    """Advantage after adaptation, averaged over tasks (arXiv 1703.03400 with arXiv 1502.05477).
+
+    Attributes:
+        reward: What the policy learns from.
+        gae: How its advantages are estimated.
+    """
+
+    reward: Reward
+    gae: Gae
+    credits_before: ClassVar[bool] = False
+
+    def surrogate(self, trial: Trial) -> Comparison:
+        """Importance-weighted advantages of the later episodes."""
+        advantages = self.gae(trial.after, self.reward(trial.after, trial.mixture))
+        return lambda new, old: jnp.mean(weighted_by_ratio(new.after, old.after, trial.after.episodes, advantages))
+
+    def divergences(self, trial: Trial) -> list[Comparison]:
+        """Of the adapted policies."""
+        return [lambda new, old: mean_kl(new.after, old.after, trial.after.episodes)]
 
 
-def e_maml_credit(
-    outcome: Outcome, old: Outcome, inner: Sequence[Episodes], returns: Float[Array, "tasks"]
-) -> Float[Array, ""]:
-    """Credit of pre-adaptation actions for the return after adaptation (Stadie et al. 2018, arXiv 1803.01118).
+@dataclass(frozen=True)
+class EMamlCredit:
+    """Credit of pre-adaptation actions for the return after adaptation (Stadie et al. 2018, arXiv 1803.01118)."""
+
+    credits_before: ClassVar[bool] = True
+
+    def surrogate(self, trial: Trial) -> Comparison:
+        """Importance-weighted mean return of each task after adaptation, standardised over the tasks."""
+        returns = jnp.mean(trial.after.episodes.returns(), axis=1)
+        credit = standardise(returns, jnp.ones_like(returns, bool))[:, None, None]
+        inner = [experience.episodes for experience in trial.inner]
+        weights = [jnp.broadcast_to(credit, episodes.valid.shape) for episodes in inner]
+        return lambda new, old: credit_before(new, old, inner, weights)
+
+    def divergences(self, trial: Trial) -> list[Comparison]:
+        """None of its own."""
+        return []
+
+
+@dataclass(frozen=True)
+class Exploration:
+    """Advantage of the bonus before adaptation, averaged over tasks and inner steps, times the bonus's weight.
+
+    Attributes:
+        gae: How advantages are estimated.
+    """
+
+    gae: Gae
+    credits_before: ClassVar[bool] = True
+
+    def surrogate(self, trial: Trial) -> Comparison:
+        """Importance-weighted advantages of the standardised bonus; 0 during the warm-up."""
+        inner = [experience.episodes for experience in trial.inner]
+        novelty = [self.gae(experience, standardised_bonus(experience)) for experience in trial.inner]
+        weight = trial.mixture.intrinsic_weight
+        return lambda new, old: weight * (credit_before(new, old, inner, novelty) / len(inner))
+
+    def divergences(self, trial: Trial) -> list[Comparison]:
+        """Of the policies before each inner step."""
+        stages = enumerate(experience.episodes for experience in trial.inner)
+        return [partial(_divergence_before, stage, episodes) for stage, episodes in stages]
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """The sum of some terms, for one trial: what the outer step improves (a `mime.meta.trpo.Problem`).
+
+    Attributes:
+        terms: Of the sum.
+        inner_step: The inner loop's.
+        trial: What the inner loop learns from.
+        inner_advantages: Of its inner episodes.
+        seen: The trial, or a part of it, at whose steps the distributions are taken.
+    """
+
+    terms: tuple[Term, ...]
+    inner_step: InnerStep
+    trial: Trial
+    inner_advantages: Sequence[Steps]
+    seen: Trial
+
+    def outputs(self, shared: Shared) -> Outcome:
+        """What shared parameters lead to: the inner loop repeated on recorded experience."""
+        credits_before = any(term.credits_before for term in self.terms)
+
+        def of_a_task(shared: Shared, trial: Trial, inner_advantages: Sequence[Steps], seen: Trial) -> Outcome:
+            policy, before = shared.policy, []
+            for experience, advantages, seen_before in zip(trial.inner, inner_advantages, seen.inner):
+                if credits_before:
+                    before.append(distributions(policy, seen_before.episodes))
+                policy = self.inner_step(shared, policy, experience.episodes, advantages)
+            return Outcome(after=distributions(policy, seen.after.episodes), before=tuple(before))
+
+        episodes = [trial._replace(mixture=None) for trial in (self.trial, self.seen)]
+        return over_tasks(of_a_task, shared=shared)(episodes[0], list(self.inner_advantages), episodes[1])
+
+    @property
+    def surrogate(self) -> Comparison:
+        """What is to be maximised."""
+        return _summed([term.surrogate(self.seen) for term in self.terms])
+
+    @property
+    def divergence(self) -> Comparison:
+        """What the trust region bounds."""
+        return _summed([part for term in self.terms for part in term.divergences(self.seen)])
+
+    def restricted(self, trajectories: int) -> "Objective":
+        """The same seen at only so many trajectories of each task; adaptation still learns from all."""
+        return Objective(
+            self.terms,
+            self.inner_step,
+            self.trial,
+            self.inner_advantages,
+            first_trajectories(self.trial, trajectories),
+        )
+
+
+def _summed(parts: Sequence[Comparison]) -> Comparison:
+    return lambda new, old: sum((part(new, old) for part in parts[1:]), parts[0](new, old))
+
+
+def _divergence_before(stage: int, episodes: Episodes, new: Outcome, old: Outcome) -> Number:
+    return mean_kl(new.before[stage], old.before[stage], episodes)
+
+
+def mean_kl(new: Distribution, old: Distribution, episodes: Episodes) -> Number:
+    """Mean over tasks and their steps of KL(new || old), in nats."""
+    return jnp.mean(jax.vmap(masked_mean)(new.kl(old), episodes.valid))
+
+
+def credit_before(new: Outcome, old: Outcome, inner: Sequence[Episodes], weights: Sequence[Steps]) -> Number:
+    """Importance-weighted credit of the decisions before each inner step, summed over steps, averaged over tasks.
 
     Args:
-        outcome: Of the new parameters.
+        new: Of the new parameters.
         old: Of the parameters that collected the episodes.
         inner: Episodes of each inner step.
-        returns: Mean post-adaptation return of each task, standardised over the tasks.
+        weights: What each of their steps is worth.
     """
-    weights = [jnp.broadcast_to(returns[:, None, None], episodes.valid.shape) for episodes in inner]
-    return _credit_before(outcome, old, inner, weights)
-
-
-def exploration(
-    outcome: Outcome,
-    old: Outcome,
-    inner: Sequence[Episodes],
-    novelty: Sequence[Float[Array, "tasks trajectories steps"]],
-) -> Float[Array, ""]:
-    """Importance-weighted advantage of the bonus before each inner step, averaged over tasks and steps.
-
-    Args:
-        outcome: Of the new parameters.
-        old: Of the parameters that collected the episodes.
-        inner: Episodes of each inner step.
-        novelty: Advantages of their bonus.
-    """
-    return _credit_before(outcome, old, inner, novelty) / len(inner)
-
-
-def _credit_before(
-    outcome: Outcome,
-    old: Outcome,
-    inner: Sequence[Episodes],
-    weights: Sequence[Float[Array, "tasks trajectories steps"]],
-) -> Float[Array, ""]:
-    stages = zip(outcome.before, old.before, inner, weights)
+    stages = zip(new.before, old.before, inner, weights)
     return jnp.mean(sum(weighted_by_ratio(*stage) for stage in stages))
 
 

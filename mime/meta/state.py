@@ -1,13 +1,15 @@
-"""What a learner holds, and what its agents live through."""
+"""What a learner holds, and what comes of its trials."""
 
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
-from mime.policies.networks import Policy
+from mime.exploration import mixing
+from mime.policies.policy import Policy
 from mime.sampling.episodes import Episodes
 
 Steps = Float[Array, "*tasks trajectories steps"]
@@ -18,11 +20,23 @@ class Shared(NamedTuple):
 
     Attributes:
         policy: The shared parameters theta.
-        fast_lr: Rates of the inner steps, one for each of the policy's parameters; None if they are not learned.
+        rates: Of the inner steps, one for each of the policy's parameters; empty if they are not learned.
     """
 
     policy: Policy
-    fast_lr: Policy | None = None
+    rates: Any = ()
+
+
+class Eta(eqx.Module):
+    """The learned weight of the bonus.
+
+    Attributes:
+        logit: Of the bonus's share.
+        optimiser: State of the rule that it is learned by.
+    """
+
+    logit: Float[Array, ""]
+    optimiser: optax.OptState = ()
 
 
 class LearnerState(eqx.Module):
@@ -30,22 +44,41 @@ class LearnerState(eqx.Module):
 
     Attributes:
         shared: What the outer step improves.
-        bonus: State of the intrinsic reward; None without one.
-        eta: Logit of the intrinsic reward's weight.
-        eta_optimiser: State of the rule that it is learned by.
+        bonus: State of the intrinsic reward.
+        eta: Its weight.
         iteration: Meta-iterations done.
     """
 
     shared: Shared
     bonus: Any
-    eta: Float[Array, ""]
-    eta_optimiser: optax.OptState
+    eta: Eta
     iteration: Int[Array, ""]
 
     @property
     def policy(self) -> Policy:
         """The shared parameters theta."""
         return self.shared.policy
+
+
+class Mixture(eqx.Module):
+    """How the two rewards are mixed in a meta-iteration.
+
+    Attributes:
+        logit: Of the bonus's share.
+        in_use: False during the warm-up, which has the extrinsic reward alone.
+    """
+
+    logit: Float[Array, ""]
+    in_use: Bool[Array, ""]
+
+    def __call__(self, extrinsic: Steps, intrinsic: Steps) -> Steps:
+        """The mixed rewards."""
+        return jnp.where(self.in_use, mixing.mix(extrinsic, intrinsic, self.logit), extrinsic)
+
+    @property
+    def intrinsic_weight(self) -> Float[Array, ""]:
+        """Weight of the bonus: 0 during the warm-up."""
+        return jnp.where(self.in_use, mixing.intrinsic_weight(self.logit), 0)
 
 
 class Agent(eqx.Module):
@@ -68,14 +101,20 @@ class Experience(eqx.Module):
     extrinsic: Steps
     intrinsic: Steps
 
+    def intrinsic_return(self) -> Float[Array, ""]:
+        """Sum of the bonus over an episode's steps, averaged over trajectories and tasks."""
+        return jnp.mean(jnp.sum(jnp.where(self.episodes.valid, self.intrinsic, 0), axis=-1))
+
 
 class Trial(NamedTuple):
-    """All that a batch of tasks went through: experience before each inner step, and after the last one."""
+    """A batch of tasks adapted to: experience before each inner step and after the last one, and how it is rewarded."""
 
     inner: list[Experience]
     after: Experience
+    mixture: Mixture
 
 
 def first_trajectories(trial: Trial, number: int) -> Trial:
     """The trial with only so many trajectories of each task in each stage."""
-    return jax.tree.map(lambda leaf: leaf[:, :number], trial)
+    inner, after = jax.tree.map(lambda leaf: leaf[:, :number], (trial.inner, trial.after))
+    return trial._replace(inner=inner, after=after)

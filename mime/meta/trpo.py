@@ -1,8 +1,9 @@
 """The outer step: trust region policy optimisation (Schulman et al. 2015, arXiv 1502.05477)."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
@@ -15,43 +16,75 @@ from mime.numerics.finite import all_finite, select
 
 Parameters = Any
 Outputs = Any
+Linearised = tuple[Outputs, Callable, Callable]
 
 
-class Verdict(IntEnum):
+class OuterStep(IntEnum):
     """What became of a step."""
 
     ACCEPTED = 0
     NO_IMPROVEMENT = 1
     """The shortest step tried did not improve the surrogate."""
-    KL_TOO_LARGE = 2
+    OUTSIDE_TRUST_REGION = 2
     """The shortest step tried left the trust region."""
     NOT_FINITE = 3
     """The gradient, or the surrogate or KL of every step tried, was infinite or not a number."""
 
 
-class Sample(NamedTuple):
-    """A part of the data, to estimate the Fisher matrix from: `step`'s functions, restricted to it."""
+@runtime_checkable
+class Problem(Protocol):
+    """What a step improves, within which bounds.
 
-    outputs: Callable[[Parameters], Outputs]
-    divergence: Callable[[Outputs, Outputs], Float[Array, ""]]
+    Surrogate and divergence are functions of the parameters' outputs, new and old: any pytree of arrays that is all
+    that they depend on, such as the distributions of the actions. The surrogate is to be maximised; the divergence is
+    zero, with zero gradient, where both are equal.
+    """
+
+    @property
+    def surrogate(self) -> Callable[[Outputs, Outputs], Float[Array, ""]]:
+        """Of (new outputs, old outputs)."""
+        ...
+
+    @property
+    def divergence(self) -> Callable[[Outputs, Outputs], Float[Array, ""]]:
+        """Of (new outputs, old outputs)."""
+        ...
+
+    def outputs(self, parameters: Parameters) -> Outputs:
+        """Of the parameters, a pytree of arrays."""
+        ...
+
+    def restricted(self, trajectories: int) -> "Problem":
+        """The same seen on a part of the data, to estimate the Fisher matrix from."""
+        ...
 
 
 class Report(eqx.Module):
     """What a step did.
 
     Attributes:
-        verdict: A `Verdict`; unless accepted, the parameters are the old ones.
+        result: An `OuterStep`; unless accepted, the parameters are the old ones.
         improvement: Of the surrogate; 0 if refused.
         kl: Divergence of the accepted parameters from the old ones, in nats; 0 if refused.
         line_search_steps: Step sizes tried.
         gradient_norm: Euclidean norm of the surrogate's gradient.
     """
 
-    verdict: Int[Array, ""]
+    result: Int[Array, ""]
     improvement: Float[Array, ""]
     kl: Float[Array, ""]
     line_search_steps: Int[Array, ""]
     gradient_norm: Float[Array, ""]
+
+    def metrics(self) -> dict[str, Array]:
+        """Under the names of their columns."""
+        return {
+            "KL": self.kl,
+            "SurrogateImprovement": self.improvement,
+            "LineSearchSteps": self.line_search_steps,
+            "OuterStep": self.result,
+            "GradientNorm": self.gradient_norm,
+        }
 
 
 class _Search(eqx.Module):
@@ -64,82 +97,97 @@ class _Search(eqx.Module):
     kl: Float[Array, ""]
 
 
-def step(
-    parameters: Parameters,
-    outputs: Callable[[Parameters], Outputs],
-    surrogate: Callable[[Outputs, Outputs], Float[Array, ""]],
-    divergence: Callable[[Outputs, Outputs], Float[Array, ""]],
-    *,
-    max_kl: float,
-    cg_iters: int,
-    cg_damping: float,
-    ls_max_steps: int,
-    ls_backtrack_ratio: float,
-    sample: Sample | None = None,
-) -> tuple[Parameters, Report]:
-    """Maximise a surrogate of the outputs within a trust region of their divergence from the old outputs.
+@dataclass(frozen=True)
+class Trpo:
+    """Maximises a surrogate within a trust region.
 
-    Args:
-        parameters: Old parameters, a pytree of arrays.
-        outputs: Any pytree of arrays that is all that surrogate and divergence depend on, such as the distributions
-            of the actions.
-        surrogate: Of (new outputs, old outputs), to be maximised.
-        divergence: Of (new outputs, old outputs); zero, with zero gradient, where they are equal.
+    Attributes:
         max_kl: The trust region: divergence below this.
         cg_iters: Iterations of conjugate gradient.
         cg_damping: Multiple of the identity added to the Fisher matrix.
         ls_max_steps: Step sizes tried.
         ls_backtrack_ratio: Ratio of consecutive step sizes.
-        sample: Of the data, for the Fisher products; all of it by default. The trust region is always that of all.
-
-    Returns:
-        The new parameters, or the old ones where no step improved the surrogate inside the trust region.
+        fisher_trajectories: Of each task, from which the Fisher matrix is estimated; None for all. The trust region is
+            always that of all.
     """
-    # One linearisation serves the gradient and every Fisher product, unless those see a sample.
-    linearised = _linearised(outputs, parameters)
-    old, _, transposed_product = linearised
-    gradient = transposed_product(jax.grad(surrogate)(old, old))[0]
-    if sample is None:
-        fisher_product = _fisher_product(*linearised, divergence)
-    else:
-        fisher_product = _fisher_product(*_linearised(sample.outputs, parameters), sample.divergence)
 
-    def damped_product(vector: Parameters) -> Parameters:
-        return optax.tree.add_scale(fisher_product(vector), cg_damping, vector)
+    max_kl: float
+    cg_iters: int
+    cg_damping: float
+    ls_max_steps: int
+    ls_backtrack_ratio: float
+    fisher_trajectories: int | None = None
 
-    direction, _ = cg(damped_product, gradient, maxiter=cg_iters)
-    # x^T F x, without another product: conjugate gradient's residual g - F x is orthogonal to its solution x.
-    squared_length = optax.tree.vdot(direction, gradient)
-    scale = jnp.where(squared_length > 0, jnp.sqrt(2 * max_kl / jnp.where(squared_length > 0, squared_length, 1)), 0)
-    full_step = optax.tree.scale(scale, direction)
-    old_surrogate = surrogate(old, old)
+    def __call__(self, parameters: Parameters, problem: Problem) -> tuple[Parameters, Report]:
+        """The new parameters, or the old ones where no step improved the surrogate inside the trust region."""
+        surrogate, divergence = problem.surrogate, problem.divergence
+        linearised = _linearised(problem.outputs, parameters)
+        old, _, transposed_product = linearised
+        gradient = transposed_product(jax.grad(surrogate)(old, old))[0]
+        full_step = self._full_step(gradient, self._fisher_product(parameters, problem, linearised))
+        search = self._line_search(parameters, full_step, problem.outputs, old, surrogate, divergence)
+        refusal = jnp.where(search.improvement > 0, OuterStep.OUTSIDE_TRUST_REGION, OuterStep.NO_IMPROVEMENT)
+        old_surrogate = surrogate(old, old)
+        finite = all_finite((gradient, old_surrogate, search.parameters, search.improvement, search.kl))
+        refusal = jnp.where(finite, refusal, OuterStep.NOT_FINITE)
+        report = Report(
+            result=jnp.where(search.accepted, OuterStep.ACCEPTED, refusal),
+            improvement=jnp.where(search.accepted, search.improvement, 0),
+            kl=jnp.where(search.accepted, search.kl, 0),
+            line_search_steps=search.tried,
+            gradient_norm=optax.tree.norm(gradient),
+        )
+        return select(search.accepted, search.parameters, parameters), report
 
-    def searching(search: _Search) -> Bool[Array, ""]:
-        return ~search.accepted & (search.tried < ls_max_steps)
+    def _fisher_product(
+        self, parameters: Parameters, problem: Problem, linearised: Linearised
+    ) -> Callable[[Parameters], Parameters]:
+        # One linearisation serves the gradient and every Fisher product, unless those see a part of the data.
+        if self.fisher_trajectories is None:
+            return _fisher_product(*linearised, problem.divergence)
+        part = problem.restricted(self.fisher_trajectories)
+        return _fisher_product(*_linearised(part.outputs, parameters), part.divergence)
 
-    def backtrack(search: _Search) -> _Search:
-        candidate = optax.tree.add_scale(parameters, ls_backtrack_ratio**search.tried, full_step)
-        new = outputs(candidate)
-        improvement, kl = surrogate(new, old) - old_surrogate, divergence(new, old)
-        accepted = (improvement > 0) & (kl < max_kl) & all_finite((candidate, improvement, kl))
-        return _Search(search.tried + 1, accepted, candidate, improvement, kl)
+    def _full_step(self, gradient: Parameters, fisher_product: Callable[[Parameters], Parameters]) -> Parameters:
+        """The natural gradient, as long as the trust region allows to second order."""
 
-    start = _Search(jnp.zeros((), int), jnp.zeros((), bool), parameters, jnp.zeros(()), jnp.zeros(()))
-    search = jax.lax.while_loop(searching, backtrack, start)
-    refusal = jnp.where(search.improvement > 0, Verdict.KL_TOO_LARGE, Verdict.NO_IMPROVEMENT)
-    finite = all_finite((gradient, old_surrogate, search.parameters, search.improvement, search.kl))
-    refusal = jnp.where(finite, refusal, Verdict.NOT_FINITE)
-    report = Report(
-        verdict=jnp.where(search.accepted, Verdict.ACCEPTED, refusal),
-        improvement=jnp.where(search.accepted, search.improvement, 0),
-        kl=jnp.where(search.accepted, search.kl, 0),
-        line_search_steps=search.tried,
-        gradient_norm=optax.tree.norm(gradient),
-    )
-    return select(search.accepted, search.parameters, parameters), report
+        def damped_product(vector: Parameters) -> Parameters:
+            return optax.tree.add_scale(fisher_product(vector), self.cg_damping, vector)
+
+        direction, _ = cg(damped_product, gradient, maxiter=self.cg_iters)
+        # x^T F x, without another product: conjugate gradient's residual g - F x is orthogonal to its solution x.
+        squared_length = optax.tree.vdot(direction, gradient)
+        positive = squared_length > 0
+        scale = jnp.where(positive, jnp.sqrt(2 * self.max_kl / jnp.where(positive, squared_length, 1)), 0)
+        return optax.tree.scale(scale, direction)
+
+    def _line_search(
+        self,
+        parameters: Parameters,
+        full_step: Parameters,
+        outputs: Callable[[Parameters], Outputs],
+        old: Outputs,
+        surrogate: Callable[[Outputs, Outputs], Float[Array, ""]],
+        divergence: Callable[[Outputs, Outputs], Float[Array, ""]],
+    ) -> _Search:
+        """The first of ever shorter steps that improves the surrogate and stays within the trust region."""
+        old_surrogate = surrogate(old, old)
+
+        def searching(search: _Search) -> Bool[Array, ""]:
+            return ~search.accepted & (search.tried < self.ls_max_steps)
+
+        def backtrack(search: _Search) -> _Search:
+            candidate = optax.tree.add_scale(parameters, self.ls_backtrack_ratio**search.tried, full_step)
+            new = outputs(candidate)
+            improvement, kl = surrogate(new, old) - old_surrogate, divergence(new, old)
+            accepted = (improvement > 0) & (kl < self.max_kl) & all_finite((candidate, improvement, kl))
+            return _Search(search.tried + 1, accepted, candidate, improvement, kl)
+
+        start = _Search(jnp.zeros((), int), jnp.zeros((), bool), parameters, jnp.zeros(()), jnp.zeros(()))
+        return jax.lax.while_loop(searching, backtrack, start)
 
 
-def _linearised(outputs: Callable[[Parameters], Outputs], parameters: Parameters) -> tuple[Outputs, Callable, Callable]:
+def _linearised(outputs: Callable[[Parameters], Outputs], parameters: Parameters) -> Linearised:
     """The outputs, and products with their Jacobian and with its transpose."""
     old, jacobian_product = jax.linearize(outputs, parameters)
     return old, jacobian_product, jax.linear_transpose(jacobian_product, parameters)

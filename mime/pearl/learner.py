@@ -85,7 +85,7 @@ class PearlLearner:
         Returns:
             The state after it, metrics to record, and how it then does in the training tasks.
         """
-        initial_key, collect_key, improve_key, attempt_key = jax.random.split(key, 4)
+        initial_key, collect_key, improve_key, evaluate_key = jax.random.split(key, 4)
         state, initial = jax.lax.cond(
             state.iteration == 0,
             lambda state: self.collect_initially(state, tasks, initial_key),
@@ -96,7 +96,7 @@ class PearlLearner:
         sac, metrics = self.improve(state, improve_key)
         state = PearlState(sac, state.replay, state.context, state.iteration + 1)
         steps = self.experiment.trajectories(self.experiment.num_steps_per_eval)
-        trial = self.attempt(state, tasks, attempt_key, num_steps=steps - 1)
+        trial = self.adapt_and_evaluate(state, tasks, evaluate_key, num_steps=steps - 1)
         # Steps of evaluation teach nothing, and are not counted.
         collected = jax.tree.map(jnp.add, initial, recent)
         return state, self.summary(trial, state) | metrics | collected, trial
@@ -173,7 +173,7 @@ class PearlLearner:
         return sac, jax.tree.map(jnp.mean, metrics) | {"RefusedUpdates": refused}
 
     @partial(jax.jit, static_argnums=0, static_argnames="num_steps")
-    def attempt(self, state: PearlState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
+    def adapt_and_evaluate(self, state: PearlState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
         """Act in each task, `num_steps` times with what was lived through becoming context, and once more.
 
         z comes from the prior until there are `num-exp-traj-eval` trajectories, then from the posterior given all of
@@ -238,7 +238,7 @@ class PearlLearner:
                 distribution = networks.act(observation, latent)
                 return distribution.mode() if greedy else distribution
 
-            return rollout(environment, behaviour, task, key)
+            return rollout(environment, lambda *, key: (behaviour, None), task, key)
 
         return jax.vmap(one)(latents, tasks, jax.random.split(key, count_tasks(tasks)))
 

@@ -15,7 +15,7 @@ ACTIVATIONS = {
 
 
 class NumpyPolicy(NamedTuple):
-    """The weights of a `mime.policies.networks.Policy`.
+    """The weights of a `mime.policies.policy.Policy`.
 
     Attributes:
         layers: Weight `[out, in]` and bias `[out]` of each layer; the last gives the mean action, or the logits.

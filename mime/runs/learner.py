@@ -21,7 +21,7 @@ class MetaLearner(Protocol):
         """One meta-iteration: the state after it, metrics to record, and the trial that took place."""
         ...
 
-    def attempt(self, state: Any, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Any:
+    def adapt_and_evaluate(self, state: Any, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Any:
         """A trial: adapt to each task in so many steps, acting before each of them and after the last."""
         ...
 

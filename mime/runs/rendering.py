@@ -17,7 +17,7 @@ from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.meta.adaptation import share
-from mime.policies.networks import Policy
+from mime.policies.policy import Policy
 from mime.runs.folder import RunFolder
 from mime.runs.setup import TESTING, stream
 from mime.runs.trained import TrainedRun, load_run

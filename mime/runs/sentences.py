@@ -1,13 +1,13 @@
 """Meta-iterations in words, for the log."""
 
 from mime.configuration.keys import Configuration
-from mime.meta.trpo import Verdict
+from mime.meta.trpo import OuterStep
 from mime.runs.metrics import Row
 
-VERDICTS = {
-    Verdict.NO_IMPROVEMENT: "no step improved the surrogate",
-    Verdict.KL_TOO_LARGE: "every step left the trust region",
-    Verdict.NOT_FINITE: "gradient, surrogate or KL was not finite",
+REFUSALS = {
+    OuterStep.NO_IMPROVEMENT: "no step improved the surrogate",
+    OuterStep.OUTSIDE_TRUST_REGION: "every step left the trust region",
+    OuterStep.NOT_FINITE: "gradient, surrogate or KL was not finite",
 }
 
 
@@ -27,8 +27,8 @@ def troubles(row: Row) -> list[str]:
     messages = []
     if row["NonFinite"]:
         messages.append(f"{row['NonFinite']} steps had rewards or observations that are not finite")
-    if "Verdict" in row and row["Verdict"] != Verdict.ACCEPTED:
-        messages.append(f"the policy was not changed: {VERDICTS[Verdict(int(row['Verdict']))]}")
+    if "OuterStep" in row and row["OuterStep"] != OuterStep.ACCEPTED:
+        messages.append(f"the policy was not changed: {REFUSALS[OuterStep(int(row['OuterStep']))]}")
     if row.get("Dynamics/Refused"):
         messages.append("the dynamics model was not changed: its update was not finite")
     if row.get("RefusedUpdates"):

@@ -15,11 +15,11 @@ from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.envs.weakened import weakened
 from mime.errors import UserError
-from mime.exploration import make_bonus
 from mime.meta.learner import Learner
+from mime.meta.method import method_of
 from mime.numerics import parallel
 from mime.pearl.learner import make_learner as make_pearl
-from mime.policies.networks import make_policy
+from mime.policies.making import make_policy
 from mime.runs import weights
 from mime.runs.folder import RunFolder
 from mime.runs.learner import MetaLearner
@@ -92,9 +92,7 @@ def _set_up_gradients(
     if sampler.compiled:
         sample_tasks = jax.jit(sample_tasks)
     num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
-    dimensions = {name: getattr(environment, name, None) for name in ("varying", "places")}
-    bonus = make_bonus(experiment, *spaces, num_tasks, **dimensions)
-    learner = Learner(experiment, sampler, bonus)
+    learner = Learner(method_of(experiment, environment, num_tasks), sampler)
     state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
     return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)
 

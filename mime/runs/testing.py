@@ -58,7 +58,7 @@ def evaluate(
             for batch in range(num_batches):
                 key = jax.random.fold_in(stream(seed, TESTING), batch)
                 tasks = setup.environment.test_batch(batch)
-                trial = setup.learner.attempt(
+                trial = setup.learner.adapt_and_evaluate(
                     parallel.share(state, count_tasks(tasks)), tasks, key, num_steps=num_steps
                 )
                 metrics = jax.device_get(setup.learner.summary(trial, state))

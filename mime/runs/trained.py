@@ -9,11 +9,11 @@ from jaxtyping import PRNGKeyArray
 
 from mime.envs.external.hosted_environment import as_tasks
 from mime.envs.registration import Environment
-from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.envs.task_environment import TaskEnvironment
 from mime.errors import UserError
-from mime.meta.adaptation import share
-from mime.meta.learner import Agent, Learner, LearnerState
-from mime.policies.networks import Policy
+from mime.meta.learner import Learner
+from mime.meta.state import LearnerState
+from mime.policies.policy import Policy
 from mime.runs.folder import RunFolder
 from mime.runs.setup import TESTING, Setup, load_weights, set_up, stream
 from mime.sampling.resources import HERE, Resources
@@ -60,11 +60,7 @@ class TrainedRun:
 
     def adapt_all(self, tasks: Any, *, num_steps: int, key: PRNGKeyArray) -> Policy:
         """The policies after inner steps in several tasks; both have a leading `tasks` axis."""
-        agents = share(Agent(self.policy, self.state.bonus), count_tasks(tasks))
-        for step_key in jax.random.split(key, num_steps):
-            explore_key, adapt_key = jax.random.split(step_key)
-            experience = self.learner.explore(agents, tasks, explore_key)
-            agents = self.learner.adapt(agents, experience, self.state, adapt_key)
+        agents, _ = self.learner.adapt_to(self.state, tasks, key, num_steps=num_steps)
         return agents.policy
 
     def close(self) -> None:

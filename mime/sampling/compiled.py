@@ -1,17 +1,20 @@
 """Sampling from environments written in JAX: all tasks and trajectories in one scan over the steps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.numerics.parallel import over_tasks
-from mime.policies.networks import Behaviour, Policy, begin
+from mime.policies.policy import Behaviour, Policy
 from mime.sampling.episodes import Episodes
+
+Begin = Callable[..., tuple[Behaviour, Array | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +34,27 @@ class CompiledSampler:
     def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
         keys = jax.random.split(key, (count_tasks(tasks), self.num_trajectories))
-        trajectories = jax.vmap(partial(rollout, self.environment), in_axes=(None, None, 0))
-        return over_tasks(trajectories, vectorised=True)(policies, tasks, keys)
+
+        def of_a_task(policy: Policy, task: Any, keys: Key[Array, "trajectories"]) -> Episodes:
+            return jax.vmap(lambda key: rollout(self.environment, policy.begin, task, key))(keys)
+
+        return over_tasks(of_a_task, vectorised=True)(policies, tasks, keys)
 
     def close(self) -> None:
         """Nothing to release."""
 
 
-def rollout(environment: TaskEnvironment, policy: Behaviour, task: Any, key: PRNGKeyArray) -> Episodes:
-    """One trajectory of one task: `Episodes` with the `steps` axis alone."""
+def rollout(environment: TaskEnvironment, begin: Begin, task: Any, key: PRNGKeyArray) -> Episodes:
+    """One trajectory of one task: `Episodes` with the `steps` axis alone.
+
+    Args:
+        environment: Where it takes place.
+        begin: Given `key=...`, how to act in the episode, and the latent drawn for it; None without one.
+        task: The environment's parameters.
+        key: For everything random.
+    """
     initial_key, steps_key = jax.random.split(key)
-    behaviour, latent = begin(policy, key=jax.random.fold_in(key, 2))
+    behaviour, latent = begin(key=jax.random.fold_in(key, 2))
 
     def step(carry, step_key):
         state, observation, alive = carry

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from mime.envs.grid import Grid
 from mime.policies.distributions import Decisions
-from mime.policies.networks import Policy
+from mime.policies.policy import Policy
 
 
 class Episodes(eqx.Module):

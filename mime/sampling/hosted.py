@@ -19,8 +19,9 @@ from jaxtyping import PRNGKeyArray
 
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.errors import Failure
-from mime.policies.networks import MIN_LOG_STD, LatentPolicy, Policy, named_parameters
+from mime.policies.feedforward import MIN_LOG_STD
 from mime.policies.numpy_policy import NumpyPolicy
+from mime.policies.policy import Policy
 from mime.sampling.episodes import Episodes
 from mime.sampling.rollouts import Fields, Request
 from mime.sampling.worker import Home
@@ -105,8 +106,7 @@ class HostedSampler:
 
 def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
     """What a worker acts with in each task, in the environment's units, of policies with a leading `tasks` axis."""
-    network = policies.policy if isinstance(policies, LatentPolicy) else policies
-    named = jax.device_get(jax.vmap(named_parameters)(policies))
+    named = jax.device_get(jax.vmap(lambda policy: policy.named_parameters())(policies))
     layers = [name.removesuffix(".weight") for name in named if name.endswith(".weight")]
 
     def of_a_task(place: int) -> NumpyPolicy:
@@ -116,7 +116,7 @@ def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
         latent = None
         if "latent.mean" in own:
             latent = own["latent.mean"], np.exp(np.maximum(own["latent.log_std"], np.float32(MIN_LOG_STD)))
-        return NumpyPolicy(weights, log_std, network.nonlinearity, latent)
+        return NumpyPolicy(weights, log_std, policies.nonlinearity, latent)
 
     return [of_a_task(place) for place in range(len(named[f"{layers[0]}.bias"]))]
 

@@ -20,7 +20,7 @@ from mime.envs.external import metaworld as ours
 from mime.envs.external.hosted_environment import as_tasks
 from mime.envs.external.metaworld import Errand
 from mime.envs.external.metaworld_speed import accelerated
-from mime.exploration import make_bonus
+from mime.meta.method import method_of
 from mime.sampling.rollouts import Request, rollout
 from tests.scripted import Scripted
 
@@ -213,9 +213,7 @@ def test_the_scale_without_effect_is_mentioned(monkeypatch, small_tasks):
 def test_the_dynamics_model_sees_what_varies(monkeypatch, small_tasks):
     environment = benchmark_of(monkeypatch, small_tasks)
     experiment = parsing.parse({"use-vime": True, "env-name": "Metaworld-ML10"}, source="test")
-    bonus = make_bonus(
-        experiment, environment.observation_space, environment.action_space, 2, varying=environment.varying
-    )
+    bonus = method_of(experiment, environment, num_tasks=2).bonus
     state = bonus.init(key=KEY)
     assert state.network.mean[0].weight.shape[1] == 3 + 4
     assert state.network.mean[-1].weight.shape[0] == 3

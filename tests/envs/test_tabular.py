@@ -7,7 +7,7 @@ import pytest
 
 from mime.configuration import parsing
 from mime.envs import registration
-from mime.policies.networks import make_policy
+from mime.policies.making import make_policy
 from mime.sampling.compiled import CompiledSampler
 
 KEY = jax.random.key(0)

@@ -9,9 +9,9 @@ import pytest
 
 from mime.configuration.gradients import Experiment
 from mime.envs.pendulum import Pendulum
-from mime.exploration import make_bonus
 from mime.exploration.bonus import Bonus
 from mime.sampling.episodes import Episodes
+from tests.exploration.making import make_bonus
 
 KEY = jax.random.key(0)
 NAMES = get_args(Experiment.model_fields["bonus"].annotation)
@@ -21,7 +21,7 @@ NAMES = get_args(Experiment.model_fields["bonus"].annotation)
 def test_every_name_makes_a_bonus(name):
     env = Pendulum(sparse=True)
     experiment = Experiment(use_vime=True, bonus=name)
-    bonus = make_bonus(experiment, env.observation_space, env.action_space, 6, places=env.places)
+    bonus = make_bonus(experiment, env.observation_space, env.action_space, num_tasks=6, places=env.places)
     assert isinstance(bonus, Bonus)
     rng = np.random.default_rng(0)
     before, after = jnp.asarray(rng.normal(size=(2, 20, 50, 3)), jnp.float32)

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 from mime.configuration.gradients import Experiment
-from mime.exploration import bnn, make_bonus
+from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
-from mime.exploration.bonus import Bonus
+from mime.exploration.bonus import Bonus, NoBonus
 from mime.exploration.gains import adam_gain, closed_form_gain, likelihood_gradients
 from mime.exploration.information_gain import InformationGain
 from mime.exploration.spaces import Statistics
 from mime.sampling.episodes import Episodes
+from tests.exploration.making import make_bonus
 
 KEY = jax.random.key(0)
 BOX = gymnasium.spaces.Box(-1, 1, (2,))
@@ -426,7 +427,7 @@ def test_tensors_name_everything_that_was_learned():
 
 def test_the_configuration_decides():
     spaces = gymnasium.spaces.Box(-1, 1, (2,)), BOX
-    assert make_bonus(Experiment(), *spaces, num_tasks=3) is None
+    assert isinstance(make_bonus(Experiment(), *spaces, num_tasks=3), NoBonus)
     bonus = make_bonus(
         Experiment(
             use_vime=True,

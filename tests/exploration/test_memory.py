@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mime.configuration.gradients import Experiment
-from mime.exploration import make_bonus
 from mime.exploration.gains import adam_gain, closed_form_gain
 from mime.exploration.memory import ITERATIONS, Memory
+from tests.exploration.making import make_bonus
 from tests.exploration.test_prediction import one_task, walks
 
 KEY = jax.random.key(0)

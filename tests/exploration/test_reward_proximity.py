@@ -7,9 +7,9 @@ import pytest
 
 from mime.configuration.gradients import Experiment
 from mime.envs.pendulum import Pendulum
-from mime.exploration import make_bonus
 from mime.exploration.reward_proximity import RewardProximity
 from mime.sampling.episodes import Episodes
+from tests.exploration.making import make_bonus
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -82,7 +82,7 @@ def test_rewards_after_an_end_are_not_found():
 def test_a_pendulum_is_near_upright_whatever_its_speed():
     env = Pendulum(sparse=True)
     experiment = Experiment(use_vime=True, bonus="reward-proximity")
-    bonus = make_bonus(experiment, env.observation_space, env.action_space, 6, places=env.places)
+    bonus = make_bonus(experiment, env.observation_space, env.action_space, num_tasks=6, places=env.places)
     angles, speeds = RNG.uniform(-np.pi, np.pi, (4, 50)), RNG.normal(size=(4, 50))
     angles[2, 20] = 0
     arrived = jnp.asarray(np.stack([np.cos(angles), np.sin(angles), speeds], axis=-1), jnp.float32)

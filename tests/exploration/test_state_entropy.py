@@ -9,9 +9,9 @@ import pytest
 
 from mime.configuration.gradients import Experiment
 from mime.envs.dog_house import DogHouse
-from mime.exploration import make_bonus
 from mime.exploration.state_entropy import StateEntropy
 from mime.sampling.episodes import Episodes
+from tests.exploration.making import make_bonus
 
 KEY = jax.random.key(0)
 
@@ -109,7 +109,7 @@ def test_the_mean_grows_with_the_entropy_of_the_states():
 def test_in_the_dog_house_the_bump_makes_no_place_new():
     house = DogHouse()
     experiment = Experiment(use_vime=True, bonus="state-entropy")
-    bonus = make_bonus(experiment, house.observation_space, house.action_space, 3, places=house.places)
+    bonus = make_bonus(experiment, house.observation_space, house.action_space, num_tasks=3, places=house.places)
     rng = np.random.default_rng(0)
     places, bumps = rng.uniform(0, 10, (3, 20, 2)), rng.integers(0, 2, (3, 20, 1))
     felt, not_felt = (episodes_at(np.concatenate([places, bump], -1)) for bump in (bumps, 0 * bumps))

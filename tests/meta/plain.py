@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mime.policies.networks import GaussianPolicy, named_parameters, with_parameters
+from mime.policies.feedforward import GaussianPolicy
 from mime.sampling.episodes import Episodes
 
 
@@ -133,13 +133,13 @@ def jax_policy(theta, observation_size=2, action_size=1):
     policy = GaussianPolicy(observation_size, action_size, hidden_sizes=(), key=jax.random.key(0))
     named, start = {}, 0
     for name in ("mu.weight", "mu.bias", "sigma"):
-        shape = named_parameters(policy)[name].shape
+        shape = policy.named_parameters()[name].shape
         stop = start + int(np.prod(shape))
         named[name], start = jnp.asarray(theta[start:stop]).reshape(shape), stop
-    return with_parameters(policy, named)
+    return policy.with_parameters(named)
 
 
 def vector(policy):
     """A policy's parameters, or their gradient, as a vector."""
-    named = named_parameters(policy)
+    named = policy.named_parameters()
     return np.concatenate([np.ravel(named[name]) for name in ("mu.weight", "mu.bias", "sigma")])

@@ -9,7 +9,7 @@ import pytest
 
 from mime.meta.adaptation import adapt, distributions, share
 from mime.numerics.statistics import masked_mean
-from mime.policies.networks import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
+from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
 from mime.sampling.episodes import Episodes
 from tests.meta import plain
 
@@ -26,7 +26,7 @@ def test_linear_gaussian_step_in_closed_form(first_order):
     rng = np.random.default_rng(0)
     episodes = plain.make_episodes(rng, 4, 6, observation_size=3, action_size=2)
     theta, advantages = plain.random_theta(rng, 3, 2), rng.normal(size=(4, 6))
-    step = jax.jit(partial(adapt, fast_lr=0.3, first_order=first_order))
+    step = jax.jit(lambda p, *args: adapt(p, *args, rates=p.rates(0.3), first_order=first_order))
     with jax.enable_x64(True):
         adapted = step(plain.jax_policy(theta, 3, 2), one(episodes), jnp.asarray(advantages))
     np.testing.assert_allclose(
@@ -62,7 +62,7 @@ def test_meta_gradient_against_finite_differences(num_steps, first_order):
 
     def library_surrogate(policy):
         for episodes, advantages in zip(map(one, inner), map(jnp.asarray, inner_advantages)):
-            policy = adapt(policy, episodes, advantages, fast_lr=rate, first_order=first_order)
+            policy = adapt(policy, episodes, advantages, rates=policy.rates(rate), first_order=first_order)
         log_probs = distributions(policy, one(after)).log_prob(jnp.asarray(after.actions))
         return masked_mean(jnp.exp(log_probs - jax.lax.stop_gradient(log_probs)) * weights, jnp.asarray(after.valid))
 
@@ -79,7 +79,7 @@ def test_meta_gradient_against_finite_differences(num_steps, first_order):
 def bandit(logits):
     """A policy whose two logits are free parameters: its biases."""
     policy = CategoricalPolicy(1, 2, hidden_sizes=(), key=KEY)
-    return with_parameters(policy, {"layer1.weight": jnp.zeros((2, 1)), "layer1.bias": jnp.asarray(logits)})
+    return policy.with_parameters({"layer1.weight": jnp.zeros((2, 1)), "layer1.bias": jnp.asarray(logits)})
 
 
 def pulls(arms):
@@ -112,15 +112,17 @@ def test_meta_gradient_of_a_bandit_in_closed_form():
     assert np.abs(second_order - first_order).max() > 0.01
 
     def surrogate(policy, first_order):
-        policy = adapt(policy, pulls(before), jnp.asarray(a)[:, None], fast_lr=alpha, first_order=first_order)
+        policy = adapt(
+            policy, pulls(before), jnp.asarray(a)[:, None], rates=policy.rates(alpha), first_order=first_order
+        )
         log_probs = distributions(policy, pulls(after)).log_prob(pulls(after).actions)
         return jnp.mean(log_probs * b[:, None]), policy
 
     with jax.enable_x64(True):
         for first, expected in [(False, second_order), (True, first_order)]:
             gradient, end = jax.jit(jax.grad(partial(surrogate, first_order=first), has_aux=True))(bandit(theta))
-            np.testing.assert_allclose(named_parameters(end)["layer1.bias"], adapted, rtol=1e-12)
-            np.testing.assert_allclose(named_parameters(gradient)["layer1.bias"], expected, atol=1e-12)
+            np.testing.assert_allclose(end.named_parameters()["layer1.bias"], adapted, rtol=1e-12)
+            np.testing.assert_allclose(gradient.named_parameters()["layer1.bias"], expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("first_order", [False, True])
@@ -137,7 +139,7 @@ def test_the_step_can_be_differentiated_by_the_advantages(first_order):
     def library_end(scale):
         policy = plain.jax_policy(theta)
         for episodes, w in zip(map(one, batches), jnp.asarray(weights)):
-            policy = adapt(policy, episodes, scale * w, fast_lr=0.4, first_order=first_order)
+            policy = adapt(policy, episodes, scale * w, rates=policy.rates(0.4), first_order=first_order)
         return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(policy))
 
     with jax.enable_x64(True):
@@ -154,7 +156,9 @@ def test_the_step_can_be_differentiated_by_the_advantages(first_order):
 def test_invalid_steps_teach_nothing():
     rng = np.random.default_rng(4)
     episodes, theta, advantages = plain.make_episodes(rng, 5, 6), plain.random_theta(rng), rng.normal(size=(5, 6))
-    step = jax.jit(lambda e: adapt(plain.jax_policy(theta), e, jnp.asarray(advantages), fast_lr=0.3, first_order=False))
+    policy = plain.jax_policy(theta)
+    rates = policy.rates(0.3)
+    step = jax.jit(lambda e: adapt(policy, e, jnp.asarray(advantages), rates=rates, first_order=False))
     with jax.enable_x64(True):
         expected = plain.vector(step(one(episodes)))
         episodes.observations[~episodes.valid], episodes.actions[~episodes.valid] = 7.0, -50.0
@@ -167,7 +171,7 @@ def test_networks_with_hidden_layers_step_along_their_gradient():
     with jax.enable_x64(True):
         policy = GaussianPolicy(2, 1, hidden_sizes=(3,), key=KEY)
         episodes, advantages = one(plain.make_episodes(rng, 3, 4)), jnp.asarray(rng.normal(size=(3, 4)))
-        step = jax.jit(lambda: adapt(policy, episodes, advantages, fast_lr=0.1, first_order=False))
+        step = jax.jit(lambda: adapt(policy, episodes, advantages, rates=policy.rates(0.1), first_order=False))
         change = jax.tree.map(jnp.subtract, step(), policy)
 
         @jax.jit

@@ -1,6 +1,7 @@
 """Whole meta-iterations of every method in a small environment, and what the learner makes of rewards and weights."""
 
 import dataclasses
+from functools import partial
 from typing import NamedTuple
 
 import gymnasium
@@ -12,16 +13,21 @@ from jaxtyping import Array
 
 from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment
-from mime.exploration import make_bonus
+from mime.exploration.bonus import Bonus, NoBonus
 from mime.meta.adaptation import share
-from mime.meta.learner import Agent, Experience, Learner, Trial
-from mime.meta.trpo import Verdict
+from mime.meta.eta import MetaGradient, clipped, logit_of, rewards_of
+from mime.meta.learner import Learner
+from mime.meta.method import method_of
+from mime.meta.state import Agent, Experience, Mixture
+from mime.meta.trpo import OuterStep
 from mime.numerics import parallel
 from mime.numerics.statistics import standardise
-from mime.policies.networks import CategoricalPolicy, make_policy, with_parameters
+from mime.policies.feedforward import CategoricalPolicy
+from mime.policies.making import make_policy
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes
 from tests.meta import plain
+from tests.meta.learners import improve, learner_of, past_the_warm_up, trial_of, with_logit
 
 KEY = jax.random.key(0)
 TRAJECTORIES = 3
@@ -87,8 +93,8 @@ def make(*, discrete=False, **keys):
     experiment, environment = Experiment(**SMALL | keys), Line(discrete)
     spaces = environment.observation_space, environment.action_space
     policy = make_policy(*spaces, hidden_sizes=experiment.hidden_sizes, nonlinearity="tanh", key=jax.random.key(1))
-    bonus = make_bonus(experiment, *spaces, num_tasks=2)
-    learner = Learner(experiment, CompiledSampler(environment, experiment.fast_batch_size), bonus)
+    sampler = CompiledSampler(environment, experiment.fast_batch_size)
+    learner = Learner(method_of(experiment, environment, num_tasks=2), sampler)
     return learner, parallel.share(learner.init(policy, key=jax.random.key(2)), 2)
 
 
@@ -122,9 +128,9 @@ def documented_columns(num_steps, *, bonus):
 
 def check_iteration(learner, before, after, metrics, trial):
     """What must hold for every method."""
-    num_steps = learner.experiment.num_steps
-    assert documented_columns(num_steps, bonus=learner.bonus is not None) <= set(metrics)
-    assert any("Intrinsic" in name or "Eta" in name for name in metrics) == (learner.bonus is not None)
+    num_steps, with_bonus = learner.method.num_steps, not isinstance(learner.method.bonus, NoBonus)
+    assert documented_columns(num_steps, bonus=with_bonus) <= set(metrics)
+    assert any("Intrinsic" in name or "Eta" in name for name in metrics) == with_bonus
     for name, value in metrics.items():
         assert np.isfinite(value), name
     assert int(after.iteration) == int(before.iteration) + 1
@@ -139,16 +145,17 @@ def check_iteration(learner, before, after, metrics, trial):
         assert float(metrics[f"{stage}/TrajectorySuccess"]) == pytest.approx(solved.mean())
         assert float(metrics[f"{stage}/Success"]) == pytest.approx(solved.any(axis=1).mean())
         steps += valid.sum()
-        if learner.bonus is not None:
+        if with_bonus:
             intrinsic = np.where(valid, experience.intrinsic, 0).sum(axis=-1).mean()
             assert float(metrics[f"{stage}/IntrinsicReturns"]) == pytest.approx(intrinsic, rel=1e-4, abs=1e-9)
-            share = 1 / (1 + np.exp(-float(before.eta)))
+            share = 1 / (1 + np.exp(-float(before.eta.logit)))
+            assert float(metrics["Eta"]) == pytest.approx(share, rel=1e-6)
             combined = (1.05 - share) * metrics[f"{stage}/Returns"] + (0.05 + share) * intrinsic
             assert float(metrics[f"{stage}/CombinedReturns"]) == pytest.approx(float(combined), rel=1e-4)
     assert int(metrics["Steps"]) == steps
     assert int(metrics["NonFinite"]) == 0
-    assert changed(after.policy, before.policy) == (Verdict(int(metrics["Verdict"])) == Verdict.ACCEPTED)
-    assert 0 <= float(metrics["KL"]) < learner.experiment.max_kl
+    assert changed(after.policy, before.policy) == (OuterStep(int(metrics["OuterStep"])) == OuterStep.ACCEPTED)
+    assert 0 <= float(metrics["KL"]) < learner.method.outer_step.max_kl
 
 
 METHODS = {
@@ -177,11 +184,12 @@ def test_iterations_of_every_method(keys):
     for number in range(3):
         new, metrics, trial = iterate(state, TASKS, jax.random.key(number))
         check_iteration(learner, state, new, metrics, trial)
-        accepted.append(int(metrics["Verdict"]) == Verdict.ACCEPTED)
-        if learner.bonus is not None:
+        accepted.append(int(metrics["OuterStep"]) == OuterStep.ACCEPTED)
+        if keys.get("use_vime"):
             assert changed(new.bonus.network, state.bonus.network)
-        warming_up = number < learner.experiment.pre_epochs
-        assert (float(new.eta) != float(state.eta)) == (learner.experiment.adapt_eta and not warming_up)
+        warming_up = number <= keys.get("pre_epochs", 0)
+        moved = float(new.eta.logit) != float(state.eta.logit)
+        assert moved == (keys.get("adapt_eta", False) and not warming_up)
         state = new
     assert any(accepted)
     # All iterations ran the one program.
@@ -201,8 +209,8 @@ def test_an_iteration_of_mime_and_one_of_maml():
     # The warm-up: the policy is that of MAML without any bonus, eta stays, the model learns.
     warm, metrics, trial = iterate(state, TASKS, KEY)
     check_iteration(learner, state, warm, metrics, trial)
-    maml = Learner(Experiment(**SMALL | {"pre_epochs": 1}), learner.sampler, None)
-    maml_state = dataclasses.replace(state, bonus=None)
+    maml = Learner(method_of(Experiment(**SMALL), Line(), num_tasks=2), learner.sampler)
+    maml_state = dataclasses.replace(state, bonus=())
     without, maml_metrics, maml_trial = maml.iterate(maml_state, TASKS, KEY)
     check_iteration(maml, maml_state, without, maml_metrics, maml_trial)
     assert_close(warm.policy, without.policy, atol=1e-6)
@@ -215,9 +223,10 @@ def test_an_iteration_of_mime_and_one_of_maml():
     assert int(warm.bonus.observation_statistics.count) == metrics["Steps"]
 
     # Afterwards: the policy sees the bonus, eta moves, statistics are frozen.
+    warm = past_the_warm_up(learner, warm)
     new, metrics, trial = iterate(warm, TASKS, KEY)
     check_iteration(learner, warm, new, metrics, trial)
-    without, _, _ = maml.iterate(dataclasses.replace(warm, bonus=None), TASKS, KEY)
+    without, _, _ = maml.iterate(dataclasses.replace(warm, bonus=()), TASKS, KEY)
     assert not np.allclose(flat(new.policy), flat(without.policy), atol=1e-3)
     assert float(metrics["EtaGradient"]) != 0
     assert changed(new.eta, warm.eta)
@@ -238,15 +247,15 @@ def test_an_iteration_of_mime_and_one_of_maml():
     refused, metrics, _ = iterate(warm, FLAWED, KEY)
     assert_same(dataclasses.replace(refused, iteration=warm.iteration), warm)
     assert int(metrics["NonFinite"]) > 0
-    assert Verdict(int(metrics["Verdict"])) == Verdict.NOT_FINITE
+    assert OuterStep(int(metrics["OuterStep"])) == OuterStep.NOT_FINITE
     assert metrics["Dynamics/Refused"]
     assert metrics["KL"] == metrics["SurrogateImprovement"] == 0
 
     # After adaptation only: policy and eta stay; the model, which sees no rewards, learns.
     spoilt = dataclasses.replace(trial.after, extrinsic=trial.after.extrinsic.at[1, 0, 0].set(jnp.nan))
-    refused, metrics = learner.improve(warm, Trial(trial.inner, spoilt), jax.random.split(KEY)[1])
+    refused, metrics = improve(learner, warm, trial._replace(after=spoilt), jax.random.split(KEY)[1])
     assert_same((refused.policy, refused.eta), (warm.policy, warm.eta))
-    assert Verdict(int(metrics["Verdict"])) == Verdict.NOT_FINITE
+    assert OuterStep(int(metrics["OuterStep"])) == OuterStep.NOT_FINITE
     assert_close(refused.bonus, parts.bonus, atol=1e-5)
     assert not metrics["Dynamics/Refused"]
 
@@ -270,7 +279,7 @@ def test_every_stage_acts_with_what_was_adapted_before():
         dyn_lr=3e-3,
         dyn_kl_scale=0.0,
     )
-    trial = learner.attempt(state, TASKS, KEY, num_steps=2)
+    trial = learner.adapt_and_evaluate(state, TASKS, KEY, num_steps=2)
     stages = [*trial.inner, trial.after]
     agents = [share(Agent(state.policy, state.bonus), 2)]
     for experience in trial.inner:
@@ -282,7 +291,7 @@ def test_every_stage_acts_with_what_was_adapted_before():
         z = ((episodes.actions[task] - means) / np.exp(policy.sigma))[np.asarray(episodes.valid[task])]
         return np.mean(z), np.var(z), 5 / np.sqrt(z.size)
 
-    gains = jax.jit(jax.vmap(lambda bonus, e: learner.bonus.rewards(bonus, e, key=jax.random.key(4))))
+    gains = jax.jit(jax.vmap(lambda bonus, e: learner.method.bonus.rewards(bonus, e, key=jax.random.key(4))))
     for number, experience in enumerate(stages):
         for other, agent in enumerate(agents):
             right = []
@@ -294,7 +303,7 @@ def test_every_stage_acts_with_what_was_adapted_before():
             assert (abs(ratio - 1) < 0.02) == (number == other), (number, other, ratio)
 
 
-class Told:
+class Told(Bonus):
     """A bonus that is told the intrinsic rewards beforehand and learns nothing."""
 
     def __init__(self, intrinsic=None):
@@ -334,9 +343,9 @@ def random_episodes(rng, *axes):
 
 def test_noise_is_added_to_the_standardised_rewards_of_every_step():
     rng, axes = np.random.default_rng(0), (2, 20, 100)
-    episodes, agents = random_episodes(rng, *axes), share(Agent(make()[1].policy, None), 2)
+    episodes, agents = random_episodes(rng, *axes), share(Agent(make()[1].policy, ()), 2)
     clean, noisy, again = (
-        make(add_noise=std > 0, noise_std=std)[0].appraise(agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
+        make(add_noise=std > 0, noise_std=std)[0].rewarded(agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
     )
     for task in range(2):
         values = np.asarray(clean.extrinsic[task], np.float64)[np.asarray(episodes.valid[task])]
@@ -355,9 +364,10 @@ def test_rewards_mix_the_standardised_bonus_after_the_warm_up(warming_up):
     rng = np.random.default_rng(1)
     episodes = random_episodes(rng, 2, 4, 5)
     extrinsic, intrinsic = rng.normal(size=(2, 2, 4, 5))
-    learner = Learner(Experiment(), CompiledSampler(Line(), 1), Told())
+    method = method_of(Experiment(use_vime=True), Line(), num_tasks=2)
     experience = Experience(episodes, jnp.asarray(extrinsic, jnp.float32), jnp.asarray(100 * intrinsic, jnp.float32))
-    rewards = np.asarray(learner.rewards(experience, jnp.asarray(0.7, jnp.float32), jnp.asarray(warming_up)))
+    mixture = Mixture(jnp.asarray(0.7, jnp.float32), in_use=jnp.asarray(not warming_up))
+    rewards = np.asarray(method.reward(experience, mixture))
     share = 1 / (1 + np.exp(-0.7))
     for task, valid in enumerate(np.asarray(episodes.valid)):
         mixed = (1.05 - share) * extrinsic[task] + (0.05 + share) * plain.standardise(intrinsic[task], valid)
@@ -382,7 +392,7 @@ def test_eta_gradient_against_finite_differences(objective, num_steps, first_ord
     after, theta, eta = [plain.make_episodes(rng, 9, 8) for _ in range(2)], plain.random_theta(rng), 0.4
     intrinsic = rng.normal(size=(num_steps, 2, 9, 8))
     keys = {"gamma": 0.9, "gae_lambda": 0.8, "fast_lr": 0.1, "num_steps": num_steps, "first_order": first_order}
-    experiment = Experiment(**keys, use_vime=True, adapt_eta=True, eta_objective=objective)
+    keys |= {"use_vime": True, "adapt_eta": True, "eta_objective": objective}
 
     def mixed(eta, step, task):
         episodes, share = inner[step][task], 1 / (1 + np.exp(-eta))
@@ -421,13 +431,18 @@ def test_eta_gradient_against_finite_differences(objective, num_steps, first_ord
         episodes = plain.jax_episodes(*tasks)
         return Experience(episodes, jax.vmap(standardise)(episodes.rewards, episodes.valid), jnp.asarray(intrinsic))
 
-    learner = Learner(experiment, CompiledSampler(Line(), 1), Told())
+    learner = learner_of(keys, Line(), bonus=Told())
     with jax.enable_x64(True):
         # The intrinsic rewards after adaptation do not matter.
         unused = rng.normal(size=(2, 9, 8))
-        trial = Trial([experience(*each) for each in zip(inner, intrinsic)], experience(after, unused))
-        state = dataclasses.replace(learner.init(plain.jax_policy(theta), key=KEY), eta=jnp.asarray(eta))
-        value, gradient = jax.jit(jax.value_and_grad(learner.eta_loss))(state.eta, state, trial)
+        state = past_the_warm_up(learner, learner.init(plain.jax_policy(theta), key=KEY))
+        stages = [experience(*each) for each in zip(inner, intrinsic)], experience(after, unused)
+        trial = trial_of(learner, with_logit(state, jnp.asarray(eta)), *stages)
+
+        def eta_loss(logit):
+            return learner.method.eta_rule.loss(logit, trial, partial(learner.adapted, state.shared, trial))
+
+        value, gradient = jax.jit(jax.value_and_grad(eta_loss))(jnp.asarray(eta))
         assert float(value) == pytest.approx(loss(eta), abs=1e-12)
         assert float(gradient) == pytest.approx(expected, rel=1e-6)
     assert abs(expected) > 1e-4
@@ -447,23 +462,23 @@ def one_step_bandit(extrinsic, intrinsic=ARMS):
 
 def bandit_state(learner, eta):
     policy = CategoricalPolicy(1, 3, hidden_sizes=(), key=KEY)
-    policy = with_parameters(policy, {"layer1.weight": jnp.zeros((3, 1)), "layer1.bias": jnp.zeros(3)})
-    return dataclasses.replace(learner.init(policy, key=KEY), eta=jnp.asarray(eta, jnp.float32))
+    policy = policy.with_parameters({"layer1.weight": jnp.zeros((3, 1)), "layer1.bias": jnp.zeros(3)})
+    return with_logit(past_the_warm_up(learner, learner.init(policy, key=KEY)), jnp.asarray(eta, jnp.float32))
 
 
 @pytest.mark.parametrize("objective", ["rewards", "advantages"])
 def test_eta_grows_where_the_bonus_leads_to_reward_and_shrinks_where_it_misleads(objective):
     """Before adaptation arm 0 pays and arm 1 is novel; what pays afterwards is one or the other."""
-    experiment = Experiment(use_vime=True, adapt_eta=True, eta_lr=0.1, eta_objective=objective)
-    learner = Learner(experiment, CompiledSampler(Line(), 1), Told())
+    keys = {"use_vime": True, "adapt_eta": True, "eta_lr": 0.1, "eta_objective": objective}
+    learner = learner_of(keys, Line(), bonus=Told())
     inner = one_step_bandit(ARMS == 0, 7.0 * (ARMS == 1))
     etas = []
     for paying in (0, 1, 2):
-        state, metrics = learner.improve(
-            bandit_state(learner, 0.0), Trial([inner], one_step_bandit(paying == ARMS)), KEY
-        )
+        state = bandit_state(learner, 0.0)
+        trial = trial_of(learner, state, [inner], one_step_bandit(paying == ARMS))
+        state, metrics = improve(learner, state, trial, KEY)
         assert not metrics["EtaClipped"]
-        etas.append(float(state.eta))
+        etas.append(float(state.eta.logit))
     assert etas[0] < -1e-4
     assert etas[1] > 1e-4
     # At equal weights, neither reward leads to arm 2 more than the other does.
@@ -473,50 +488,79 @@ def test_eta_grows_where_the_bonus_leads_to_reward_and_shrinks_where_it_misleads
 @pytest.mark.parametrize("credit", ["before", "mixed"])
 def test_eta_grows_while_too_few_rewards_are_found(credit):
     keys = {"use_vime": True, "bonus_credit": credit, "adapt_eta": True, "eta_rule": "found", "eta_lr": 0.1}
-    learner = Learner(Experiment(**keys), CompiledSampler(Line(), 1), Told())
+    learner = learner_of(keys, Line(), bonus=Told())
     found, missed = one_step_bandit(ARMS == 0, ARMS == 1), one_step_bandit(np.zeros(6), ARMS == 1)
     for first, second, change in ((found, missed, -0.025), (missed, found, 0.075)):
-        state, _ = learner.improve(bandit_state(learner, 0.3), Trial([first, second], found), KEY)
-        assert float(state.eta) == pytest.approx(0.3 + change, abs=1e-6)
+        state = bandit_state(learner, 0.3)
+        state, _ = improve(learner, state, trial_of(learner, state, [first, second], found), KEY)
+        assert float(state.eta.logit) == pytest.approx(0.3 + change, abs=1e-6)
 
 
 def test_a_weight_that_is_not_in_use_yet_does_not_grow():
-    keys = {"use_vime": True, "adapt_eta": True, "eta_rule": "found", "eta_lr": 0.1, "pre_epochs": 1}
-    learner = Learner(Experiment(**keys), CompiledSampler(Line(), 1), Told())
+    keys = {"use_vime": True, "adapt_eta": True, "eta_rule": "found", "eta_lr": 0.1, "pre_epochs": 0}
+    learner = learner_of(keys, Line(), bonus=Told())
     missed = one_step_bandit(np.zeros(6), ARMS == 1)
-    state = bandit_state(learner, 0.3)
+    state = dataclasses.replace(bandit_state(learner, 0.3), iteration=jnp.zeros((), int))
     for expected in (0.3, 0.375):
-        state, _ = learner.improve(state, Trial([missed], missed), KEY)
-        assert float(state.eta) == pytest.approx(expected, abs=1e-6)
+        state, _ = improve(learner, state, trial_of(learner, state, [missed], missed), KEY)
+        assert float(state.eta.logit) == pytest.approx(expected, abs=1e-6)
 
 
 def test_a_weight_that_is_not_learned_stays():
     """The policy sees both rewards all the same: without extrinsic ones, it turns to the arm that is novel."""
-    learner = Learner(Experiment(use_vime=True, max_kl=0.1), CompiledSampler(Line(), 1), Told())
+    learner = learner_of({"use_vime": True, "max_kl": 0.1}, Line(), bonus=Told())
     novel = one_step_bandit(np.zeros(6), ARMS == 1)
-    state, metrics = learner.improve(bandit_state(learner, 0.1), Trial([novel], novel), KEY)
-    assert state.eta == bandit_state(learner, 0.1).eta
+    state = bandit_state(learner, 0.1)
+    state, metrics = improve(learner, state, trial_of(learner, state, [novel], novel), KEY)
+    assert state.eta.logit == bandit_state(learner, 0.1).eta.logit
     assert "EtaGradient" not in metrics
     assert np.argmax(state.policy.layers[0].bias) == 1
 
 
 def test_eta_keeps_its_value_if_its_gradient_is_not_finite():
-    class Steep(Learner):
+    class Steep(MetaGradient):
         """The slope of whose loss is the sum of the later intrinsic rewards."""
 
-        def eta_loss(self, eta, state, trial):
-            return eta * jnp.sum(trial.after.intrinsic)
+        def loss(self, logit, trial, adapted):
+            return logit * jnp.sum(trial.after.intrinsic)
 
-    learner = Steep(Experiment(use_vime=True, adapt_eta=True), CompiledSampler(Line(), 1), Told())
+    rule = Steep(0.1, clipped(1000.0), rewards_of)
+    learner = learner_of({"use_vime": True, "adapt_eta": True}, Line(), bonus=Told(), eta_rule=rule)
     inner = one_step_bandit(ARMS == 0, ARMS == 1)
     for slope, expected in [(np.inf, 0.1), (-np.inf, 0.1), (np.nan, 0.1), (1e30, -0.2), (-1e30, 0.4)]:
         after = one_step_bandit(ARMS == 0, np.where(np.arange(6) == 0, slope, 0))
-        state, _ = learner.improve(bandit_state(learner, 0.1), Trial([inner], after), KEY)
-        assert float(state.eta) == pytest.approx(expected, abs=1e-6)
+        state = bandit_state(learner, 0.1)
+        state, _ = improve(learner, state, trial_of(learner, state, [inner], after), KEY)
+        assert float(state.eta.logit) == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize(("keys", "logit"), [({}, 0.3), ({"adapt_eta": True}, 0.6)])
-def test_initial_weight(keys, logit):
+@pytest.mark.parametrize(("keys", "share"), [({}, 0.3), ({"adapt_eta": True}, 0.6)])
+def test_initial_weight(keys, share):
     _, state = make(use_vime=True, eta=0.3, adaptable_eta=0.6, **keys)
-    assert float(state.eta) == pytest.approx(logit)
+    assert float(state.eta.logit) == pytest.approx(float(logit_of(share)))
     assert int(state.iteration) == 0
+
+
+def test_the_first_iteration_does_not_depend_on_eta_and_the_second_does():
+    """As in the 2020 code, the bonus is left out while the counter does not exceed pre-epochs, here 0."""
+    results = []
+    for weight in (0.1, 0.9):
+        learner, state = make(use_vime=True, eta=weight)
+        iterate = jax.jit(learner.iterate)
+        first, metrics, _ = iterate(state, TASKS, KEY)
+        assert float(metrics["Eta"]) == pytest.approx(weight)
+        for stage in ("Train-0", "Valid"):
+            extrinsic, intrinsic = metrics[f"{stage}/Returns"], metrics[f"{stage}/IntrinsicReturns"]
+            combined = (1.05 - weight) * extrinsic + (0.05 + weight) * intrinsic
+            assert float(metrics[f"{stage}/CombinedReturns"]) == pytest.approx(float(combined), rel=1e-5)
+        results.append((first, iterate(first, TASKS, KEY)[0]))
+    (first, second), (other_first, other_second) = results
+    assert_same(first.policy, other_first.policy)
+    assert changed(second.policy, other_second.policy)
+
+
+@pytest.mark.parametrize(("pre_epochs", "in_use"), [(0, [False, True, True]), (1, [False, False, True])])
+def test_the_warm_up_is_one_iteration_longer_than_pre_epochs(pre_epochs, in_use):
+    learner, state = make(use_vime=True, pre_epochs=pre_epochs)
+    mixtures = [learner.mixture(dataclasses.replace(state, iteration=jnp.asarray(number))) for number in range(3)]
+    assert [bool(mixture.in_use) for mixture in mixtures] == in_use

@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.configuration.gradients import Experiment
 from mime.envs.navigation import DenseNavigation
 from mime.meta import objectives
 from mime.meta.adaptation import distributions
-from mime.meta.learner import Experience, Learner, Trial
 from mime.meta.objectives import Outcome
-from mime.meta.trpo import Verdict
-from mime.sampling.compiled import CompiledSampler
+from mime.meta.state import Experience
+from mime.meta.trpo import OuterStep
 from tests.meta import plain
+from tests.meta.learners import improve, learner_of, trial_of
 
 TASKS, TRAJECTORIES, STEPS = 3, 4, 5
 SHAPE = (TASKS, TRAJECTORIES, STEPS)
@@ -57,12 +56,9 @@ def case():
 
 def test_surrogate_is_the_mean_over_tasks_of_likelihood_ratios(case):
     with jax.enable_x64(True):
-        result = objectives.maml_surrogate(
-            outcome(case.new, case.tasks),
-            outcome(case.old, case.tasks),
-            plain.jax_episodes(*case.tasks),
-            jnp.asarray(case.weights),
-        )
+        new, old = outcome(case.new, case.tasks), outcome(case.old, case.tasks)
+        episodes, weights = plain.jax_episodes(*case.tasks), jnp.asarray(case.weights)
+        result = jnp.mean(objectives.weighted_by_ratio(new.after, old.after, episodes, weights))
     means = [ratio(*each) for each in zip(case.new, case.old, case.tasks, case.weights)]
     assert float(result) == pytest.approx(np.mean(means), rel=1e-12)
     # Not the mean over all steps of all tasks.
@@ -74,7 +70,8 @@ def test_divergence_is_of_the_new_policies_from_the_old(case):
     with jax.enable_x64(True):
         new, old = outcome(case.new, case.tasks), outcome(case.old, case.tasks)
         episodes = plain.jax_episodes(*case.tasks)
-        result, reverse = objectives.mean_kl(new, old, episodes), objectives.mean_kl(old, new, episodes)
+        result = objectives.mean_kl(new.after, old.after, episodes)
+        reverse = objectives.mean_kl(old.after, new.after, episodes)
     expected = np.mean([plain.kl(*each) for each in zip(case.new, case.old, case.tasks)])
     assert float(result) == pytest.approx(expected, rel=1e-12)
     assert abs(float(reverse) - expected) > 0.01 * expected
@@ -87,11 +84,11 @@ def test_credit_of_actions_before_adaptation(num_steps):
     old, new = 0.5 * rng.normal(size=(2, num_steps, TASKS, 4))
     returns = rng.normal(size=TASKS)
     with jax.enable_x64(True):
-        result = objectives.e_maml_credit(
+        result = objectives.credit_before(
             outcome(new[0], inner[0], list(zip(new, inner))),
             outcome(old[0], inner[0], list(zip(old, inner))),
             [plain.jax_episodes(*tasks) for tasks in inner],
-            jnp.asarray(returns),
+            [jnp.broadcast_to(jnp.asarray(returns)[:, None, None], SHAPE)] * num_steps,
         )
     expected = [
         sum(
@@ -142,10 +139,8 @@ def test_the_whole_outer_step(e_maml, num_steps):
                 )
         return total / TASKS
 
-    experiment = Experiment(
-        gamma=GAMMA, gae_lambda=LAMBDA, fast_lr=RATE, num_steps=num_steps, e_maml=e_maml, max_kl=0.003
-    )
-    learner = Learner(experiment, CompiledSampler(DenseNavigation(), 1), None)
+    keys = {"gamma": GAMMA, "gae_lambda": LAMBDA, "fast_lr": RATE, "num_steps": num_steps, "max_kl": 0.003}
+    learner = learner_of(keys | {"e_maml": e_maml}, DenseNavigation(), trajectories=1)
 
     def experience(tasks):
         episodes = plain.jax_episodes(*tasks)
@@ -153,10 +148,10 @@ def test_the_whole_outer_step(e_maml, num_steps):
         return Experience(episodes, rewards, jnp.zeros(SHAPE))
 
     with jax.enable_x64(True):
-        trial = Trial(list(map(experience, inner)), experience(after))
         state = learner.init(plain.jax_policy(theta), key=jax.random.key(0))
-        new, metrics = learner.improve(state, trial, jax.random.key(0))
-    assert Verdict(int(metrics["Verdict"])) == Verdict.ACCEPTED
+        trial = trial_of(learner, state, list(map(experience, inner)), experience(after))
+        new, metrics = improve(learner, state, trial, jax.random.key(0))
+    assert OuterStep(int(metrics["OuterStep"])) == OuterStep.ACCEPTED
     # Differences are exact to 1e-9, and so are the advantages of a task with fewer steps than features.
     assert float(metrics["GradientNorm"]) == pytest.approx(np.linalg.norm(plain.gradient(surrogate, theta)), rel=1e-7)
     moved = plain.vector(new.policy)

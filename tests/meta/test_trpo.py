@@ -1,29 +1,24 @@
 """The trust-region step: problems whose solution is known, dense linear algebra, and every reason to refuse."""
 
-from functools import partial
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.configuration.gradients import Experiment
-from mime.envs.navigation import DenseNavigation
-from mime.meta import objectives, trpo
-from mime.meta.learner import Experience, Learner, Shared, Trial
-from mime.meta.trpo import Verdict
-from mime.sampling.compiled import CompiledSampler
+from mime.meta.adaptation import FixedRates, InnerStep
+from mime.meta.objectives import Maml, Objective
+from mime.meta.rewards import Extrinsic, Gae
+from mime.meta.state import Experience, Mixture, Shared, Trial
+from mime.meta.trpo import OuterStep, Trpo
 from mime.sampling.episodes import Episodes
 from tests.meta import plain
 
 MAX_KL, RATIO, TRIES = 0.01, 0.8, 15
-OPTIONS = {
-    "max_kl": MAX_KL,
-    "cg_iters": 10,
-    "cg_damping": 0.0,
-    "ls_max_steps": TRIES,
-    "ls_backtrack_ratio": RATIO,
-}
+STEP = Trpo(max_kl=MAX_KL, cg_iters=10, cg_damping=0.0, ls_max_steps=TRIES, ls_backtrack_ratio=RATIO)
 RNG = np.random.default_rng(0)
 SIZE = 5
 START, GRADIENT = RNG.normal(size=(2, SIZE))
@@ -50,16 +45,30 @@ def linear(new, old):
     return jnp.asarray(GRADIENT) @ (new["x"] - old["x"])
 
 
-def step(surrogate=linear, divergence=divergence, start=START, **changes):
-    compute = jax.jit(partial(trpo.step, **OPTIONS | changes), static_argnums=(1, 2, 3))
+@dataclass(frozen=True)
+class Given:
+    """A problem of given functions; `sample` is what it is restricted to."""
+
+    outputs: Callable = lambda x: {"x": x}
+    surrogate: Callable = linear
+    divergence: Callable = divergence
+    sample: "Given | None" = None
+
+    def restricted(self, trajectories):
+        return self.sample
+
+
+def step(surrogate=linear, divergence=divergence, start=START, sample=None, **changes):
+    problem = Given(surrogate=surrogate, divergence=divergence, sample=sample)
+    compute = jax.jit(lambda x: dataclasses.replace(STEP, **changes)(x, problem))
     with jax.enable_x64(True):
-        return jax.device_get(compute(jnp.asarray(start), lambda x: {"x": x}, surrogate, divergence))
+        return jax.device_get(compute(jnp.asarray(start)))
 
 
-def refused(new, report, verdict, start=START):
+def refused(new, report, result, start=START):
     """Not a bit has changed."""
     assert np.asarray(new).tobytes() == np.asarray(start).tobytes()
-    assert Verdict(int(report.verdict)) == verdict
+    assert OuterStep(int(report.result)) == result
     assert report.improvement == report.kl == 0
 
 
@@ -67,7 +76,7 @@ def test_the_optimum_of_a_linear_surrogate_in_a_quadratic_region():
     new, report = step()
     # JAX's conjugate gradient stops at a residual of 1e-5; SIZE iterations reach the solution before or at that.
     np.testing.assert_allclose(new - START, OPTIMUM, rtol=1e-4)
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.result)) == OuterStep.ACCEPTED
     assert report.line_search_steps == 1
     assert float(report.improvement) == pytest.approx(GRADIENT @ (new - START), rel=1e-9)
     assert float(report.kl) == pytest.approx(MAX_KL - MAX_KL**2, rel=1e-6)
@@ -78,10 +87,9 @@ def test_parameters_are_seen_through_the_outputs():
     """With outputs B x, gradient and curvature are those of the outputs pulled back by B."""
     matrix = RNG.normal(size=(SIZE, 3))
     start = RNG.normal(size=3)
-    compute = jax.jit(partial(trpo.step, **OPTIONS), static_argnums=(1, 2, 3))
+    problem = Given(lambda x: {"x": jnp.asarray(matrix) @ x})
     with jax.enable_x64(True):
-        outputs = lambda x: {"x": jnp.asarray(matrix) @ x}  # noqa: E731
-        new, _ = jax.device_get(compute(jnp.asarray(start), outputs, linear, divergence))
+        new, _ = jax.device_get(jax.jit(lambda x: STEP(x, problem))(jnp.asarray(start)))
     direction = np.linalg.solve(matrix.T @ CURVATURE @ matrix, matrix.T @ GRADIENT)
     scale = np.sqrt(2 * MAX_KL / (GRADIENT @ matrix @ direction))
     np.testing.assert_allclose(new - start, scale * direction, rtol=1e-4)
@@ -90,14 +98,14 @@ def test_parameters_are_seen_through_the_outputs():
 def test_a_sample_for_the_fisher_matrix_decides_the_direction_and_all_data_the_region():
     """The sample's curvature is another matrix, seen through outputs B x; the true divergence accepts the step."""
     matrix = RNG.normal(size=(SIZE, SIZE))
-    sample = trpo.Sample(lambda x: {"x": jnp.asarray(matrix) @ x}, quadratic)
-    new, report = step(sample=sample, divergence=lambda new, old: 1e-3 * quadratic(new, old))
+    seen = {"sample": Given(lambda x: {"x": jnp.asarray(matrix) @ x}, divergence=quadratic), "fisher_trajectories": 2}
+    new, report = step(**seen, divergence=lambda new, old: 1e-3 * quadratic(new, old))
     direction = np.linalg.solve(matrix.T @ CURVATURE @ matrix, GRADIENT)
     full_step = np.sqrt(2 * MAX_KL / (GRADIENT @ direction)) * direction
     np.testing.assert_allclose(new - START, full_step, rtol=1e-4)
     assert float(report.kl) == pytest.approx(5e-4 * full_step @ CURVATURE @ full_step, rel=1e-3)
-    far = step(sample=sample, divergence=lambda new, old: 1e6 * quadratic(new, old), ls_max_steps=2)
-    refused(*far, Verdict.KL_TOO_LARGE)
+    far = step(**seen, divergence=lambda new, old: 1e6 * quadratic(new, old), ls_max_steps=2)
+    refused(*far, OuterStep.OUTSIDE_TRUST_REGION)
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 3])
@@ -120,12 +128,10 @@ def test_unfinished_conjugate_gradients(iterations, damping):
 
 
 def test_full_steps_in_single_precision():
-    new, report = jax.jit(partial(trpo.step, **OPTIONS), static_argnums=(1, 2, 3))(
-        jnp.asarray(START, jnp.float32), lambda x: {"x": x}, linear, divergence
-    )
+    new, report = jax.jit(lambda x: STEP(x, Given()))(jnp.asarray(START, jnp.float32))
     assert new.dtype == jnp.float32
     np.testing.assert_allclose(new - START.astype(np.float32), OPTIMUM, rtol=1e-3)
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.result)) == OuterStep.ACCEPTED
 
 
 def length_of(x):
@@ -143,7 +149,7 @@ def test_the_first_acceptable_step_is_taken():
     new, report = step(divergence=steep)
     np.testing.assert_allclose(new - START, RATIO**2 * OPTIMUM, rtol=1e-4)
     assert report.line_search_steps == 3
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.result)) == OuterStep.ACCEPTED
 
 
 def test_the_first_improvement_is_taken_though_a_shorter_step_is_better():
@@ -168,25 +174,25 @@ def test_longer_steps_that_are_not_finite_are_passed_over():
 def test_no_improvement(tries):
     surrogate = lambda new, old: linear(new, old) * (1 - 1e4 * length_of(new["x"] - old["x"]))  # noqa: E731
     new, report = step(surrogate, ls_max_steps=tries)
-    refused(new, report, Verdict.NO_IMPROVEMENT)
+    refused(new, report, OuterStep.NO_IMPROVEMENT)
     assert report.line_search_steps == tries
 
 
 def test_an_equal_surrogate_is_no_improvement():
     constant = lambda new, old: jnp.where(length_of(new["x"] - old["x"]) > 1e-3, 0.0, linear(new, old))  # noqa: E731
-    refused(*step(constant), Verdict.NO_IMPROVEMENT)
+    refused(*step(constant), OuterStep.NO_IMPROVEMENT)
 
 
 def test_divergence_too_large():
     new, report = step(divergence=lambda new, old: quadratic(new, old) + 1e9 * quadratic(new, old) ** 2)
-    refused(new, report, Verdict.KL_TOO_LARGE)
+    refused(new, report, OuterStep.OUTSIDE_TRUST_REGION)
     assert report.line_search_steps == TRIES
 
 
 def test_the_trust_region_excludes_its_edge():
     """A divergence that is max_kl for every step."""
     edge = lambda new, old: jnp.where(quadratic(new, old) > 1e-12, MAX_KL, quadratic(new, old))  # noqa: E731
-    refused(*step(divergence=edge), Verdict.KL_TOO_LARGE)
+    refused(*step(divergence=edge), OuterStep.OUTSIDE_TRUST_REGION)
 
 
 def not_finite_elsewhere(function, value):
@@ -195,12 +201,12 @@ def not_finite_elsewhere(function, value):
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_surrogate_not_finite(value):
-    refused(*step(surrogate=not_finite_elsewhere(linear, value)), Verdict.NOT_FINITE)
+    refused(*step(surrogate=not_finite_elsewhere(linear, value)), OuterStep.NOT_FINITE)
 
 
 @pytest.mark.parametrize("value", [jnp.nan, -jnp.inf])
 def test_divergence_not_finite(value):
-    refused(*step(divergence=not_finite_elsewhere(divergence, value)), Verdict.NOT_FINITE)
+    refused(*step(divergence=not_finite_elsewhere(divergence, value)), OuterStep.NOT_FINITE)
 
 
 @pytest.mark.parametrize(("value", "which"), [(jnp.nan, "all"), (jnp.nan, "some"), (jnp.inf, "some")])
@@ -213,37 +219,47 @@ def test_gradient_not_finite(value, which):
 
     bad = value * jnp.ones(SIZE) if which == "all" else jnp.zeros(SIZE).at[2].set(value)
     surrogate_of.defjvp(lambda primals, tangents: (surrogate_of(*primals), jnp.sum(bad * tangents[0])))
-    refused(*step(lambda new, old: surrogate_of(new["x"] - old["x"])), Verdict.NOT_FINITE)
+    refused(*step(lambda new, old: surrogate_of(new["x"] - old["x"])), OuterStep.NOT_FINITE)
 
 
 def test_old_surrogate_not_finite():
-    refused(*step(lambda new, old: linear(new, old) + jnp.inf), Verdict.NOT_FINITE)
+    refused(*step(lambda new, old: linear(new, old) + jnp.inf), OuterStep.NOT_FINITE)
 
 
 def test_parameters_not_finite():
     start = np.where(np.arange(SIZE) == 1, np.nan, START)
-    refused(*step(start=start), Verdict.NOT_FINITE, start)
+    refused(*step(start=start), OuterStep.NOT_FINITE, start)
 
 
 def test_curvature_not_a_number():
     """The divergence is finite everywhere, but has a corner at the old outputs: no direction, so no step."""
     corner = lambda new, old: divergence(new, old) + 1e-9 * jnp.linalg.norm(new["x"] - old["x"])  # noqa: E731
     new, report = step(divergence=corner)
-    refused(new, report, Verdict(int(report.verdict)))
-    assert Verdict(int(report.verdict)) != Verdict.ACCEPTED
+    refused(new, report, OuterStep(int(report.result)))
+    assert OuterStep(int(report.result)) != OuterStep.ACCEPTED
 
 
 def test_no_gradient_no_step():
     new, report = step(surrogate=lambda new, old: 0 * linear(new, old))
-    refused(new, report, Verdict.NO_IMPROVEMENT)
+    refused(new, report, OuterStep.NO_IMPROVEMENT)
     assert report.gradient_norm == 0
 
 
 def test_the_old_outputs_stay_fixed():
     """A surrogate of the old outputs alone has no gradient."""
     new, report = step(surrogate=lambda new, old: jnp.asarray(GRADIENT) @ old["x"])
-    refused(new, report, Verdict.NO_IMPROVEMENT)
+    refused(new, report, OuterStep.NO_IMPROVEMENT)
     assert report.gradient_norm == 0
+
+
+class GivenAdvantages(Gae):
+    """In place of an estimate."""
+
+    def __init__(self, advantages):
+        object.__setattr__(self, "advantages", advantages)
+
+    def __call__(self, experience, rewards):
+        return self.advantages
 
 
 def experience(tasks):
@@ -287,23 +303,18 @@ def test_a_step_on_the_real_outcome_of_the_inner_loop(num_steps, damping):
     direction = np.linalg.solve(matrix, gradient)
     full_step = np.sqrt(2 * MAX_KL / (direction @ matrix @ direction)) * direction
 
-    sampler = CompiledSampler(DenseNavigation(), 1)
-    learner = Learner(Experiment(fast_lr=rate, num_steps=num_steps), sampler, bonus=None)
+    inner_step = InnerStep(FixedRates(rate, latent_rate=0.0), first_order=False)
     with jax.enable_x64(True):
-        trial = Trial(list(map(experience, inner)), experience(after))
+        stages = list(map(experience, inner)), experience(after)
+        trial = Trial(*stages, Mixture(jnp.zeros(()), jnp.zeros((), bool)))
         episodes = trial.after.episodes
-        compute = jax.jit(
-            lambda policy: trpo.step(
-                policy,
-                lambda p: learner.outcome(Shared(p), trial, list(jnp.asarray(inner_advantages))),
-                lambda new, old: objectives.maml_surrogate(new, old, episodes, jnp.asarray(weights)),
-                lambda new, old: objectives.mean_kl(new, old, episodes),
-                **OPTIONS | {"cg_damping": damping},
-            )
-        )
+        terms = (Maml(Extrinsic(), GivenAdvantages(jnp.asarray(weights))),)
+        problem = Objective(terms, inner_step, trial, list(jnp.asarray(inner_advantages)), trial)
+        compute = jax.jit(lambda policy: dataclasses.replace(STEP, cg_damping=damping)(Shared(policy), problem))
         new, report = compute(plain.jax_policy(theta))
+        new = new.policy
     assert isinstance(episodes, Episodes)
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.result)) == OuterStep.ACCEPTED
     taken = RATIO ** (int(report.line_search_steps) - 1)
     # Conjugate gradients stop at a residual of 1e-5 of the gradient.
     error = 1e-5 * np.linalg.cond(matrix) * np.linalg.norm(full_step)

@@ -147,7 +147,7 @@ def test_class_metrics():
     environment.class_of = lambda task: "right" if task["goal"] > 0 else "left"
     setup = set_up(small(**KEYS), 0, Resources(1))
     tasks = environment.test_batch(0)[8:14]
-    trial = setup.learner.attempt(setup.state, tasks, stream(0, 0), num_steps=1)
+    trial = setup.learner.adapt_and_evaluate(setup.state, tasks, stream(0, 0), num_steps=1)
     setup.sampler.close()
     metrics = class_metrics(environment, ("left", "right", "up"), tasks, setup.learner.stages(trial))
     returns = np.asarray(trial.after.episodes.returns())

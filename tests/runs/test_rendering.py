@@ -10,7 +10,7 @@ from PIL import Image
 from mime.envs.external import hosting
 from mime.errors import UserError
 from mime.meta.adaptation import share
-from mime.policies.networks import make_policy
+from mime.policies.making import make_policy
 from mime.runs import rendering
 from mime.runs.folder import RunFolder
 from mime.runs.rendering import filmed, render

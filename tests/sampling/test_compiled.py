@@ -12,7 +12,7 @@ from scipy import stats
 
 from mime.envs.navigation import DenseNavigation
 from mime.envs.task_environment import TaskEnvironment
-from mime.policies.networks import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
+from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes, Sampler
 
@@ -59,7 +59,7 @@ def wide(key):
     """A policy with a random bias and standard deviation."""
     policy = GaussianPolicy(2, 2, hidden_sizes=(3,), key=key)
     values = {"mu.bias": jax.random.normal(key, (2,)), "sigma": -jax.random.uniform(key, (2,))}
-    return with_parameters(policy, named_parameters(policy) | values)
+    return policy.with_parameters(policy.named_parameters() | values)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_same_key_same_episodes_other_key_others(drunkard):
 def standard_policy(key):
     """N(0, 1) in every state."""
     policy = GaussianPolicy(2, 2, hidden_sizes=(), key=key)
-    return with_parameters(policy, named_parameters(policy) | {"mu.weight": jnp.zeros((2, 2))})
+    return policy.with_parameters(policy.named_parameters() | {"mu.weight": jnp.zeros((2, 2))})
 
 
 def test_noise_is_normal_and_independent():
@@ -175,7 +175,7 @@ def test_steps_after_the_end_are_invalid():
     def heading(direction):
         policy = GaussianPolicy(2, 2, hidden_sizes=(), key=KEY)
         values = {"mu.weight": jnp.zeros((2, 2)), "mu.bias": direction, "sigma": jnp.full(2, -20.0)}
-        return with_parameters(policy, named_parameters(policy) | values)
+        return policy.with_parameters(policy.named_parameters() | values)
 
     directions = jnp.array([[0.1, 0.1], [-0.1, 0.1], [0.1, 0.0]])
     goals = jnp.array([[0.1, 0.1], [-0.3, 0.3], [0.45, 0.0]])
@@ -201,7 +201,7 @@ def test_discrete_actions():
 
     def biased(logits):
         policy = CategoricalPolicy(2, 3, hidden_sizes=(), key=KEY)
-        return with_parameters(policy, {"layer1.weight": jnp.zeros((3, 2)), "layer1.bias": logits})
+        return policy.with_parameters({"layer1.weight": jnp.zeros((3, 2)), "layer1.bias": logits})
 
     probabilities = np.array([[0.2, 0.5, 0.3], [0.7, 0.2, 0.1]])
     policies = eqx.filter_vmap(biased)(jnp.log(jnp.asarray(probabilities, jnp.float32)))

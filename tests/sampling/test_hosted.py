@@ -20,7 +20,7 @@ from mime.envs.external import hosting
 from mime.envs.external.hosted_environment import as_tasks
 from mime.errors import Failure
 from mime.meta.adaptation import share
-from mime.policies.networks import make_policy
+from mime.policies.making import make_policy
 from mime.sampling.hosted import HostedSampler, LocalWorkers, numpy_policies
 
 KEY = jax.random.key(3)

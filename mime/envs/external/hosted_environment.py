@@ -25,6 +25,8 @@ class HostedEnvironment(ABC):
         action_space: Discrete, or a Box of one axis.
         horizon: Most steps of an episode; it is shorter if the environment terminates or truncates it.
         varying: The observation's dimensions that are not the same number in all tasks at all times; None for all.
+        places: Those that say where the agent is; None for all that vary.
+        grid: In whose cells exploration is measured; None for no measure.
         classes, test_classes: Names of the kinds of training and of test tasks, of which metrics are reported one by
             one; empty if there is one kind.
         render_mode: Of the Gymnasium environments that `enter` builds, if any.
@@ -35,6 +37,8 @@ class HostedEnvironment(ABC):
     action_space: gymnasium.Space
     horizon: int
     varying: tuple[int, ...] | None = None
+    places: tuple[int, ...] | None = None
+    grid: None = None
     classes: tuple[str, ...] = ()
     test_classes: tuple[str, ...] = ()
     render_mode: str | None = None

@@ -2,9 +2,11 @@
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from mime.exploration import eta
+from mime.exploration import mixing
+from mime.meta import eta
 
 
 def number(value):
@@ -18,18 +20,19 @@ def number(value):
 def test_mix_at_its_ends(logit, extrinsic_weight, intrinsic_weight):
     extrinsic, intrinsic = jnp.array([1.0, 0.0, 2.0]), jnp.array([0.0, 1.0, -3.0])
     expected = extrinsic_weight * np.array([1, 0, 2]) + intrinsic_weight * np.array([0, 1, -3])
-    np.testing.assert_allclose(eta.mix(extrinsic, intrinsic, number(logit)), expected, atol=1e-6)
+    np.testing.assert_allclose(mixing.mix(extrinsic, intrinsic, number(logit)), expected, atol=1e-6)
 
 
 def test_mix_in_between():
     share = 1 / (1 + np.exp(-0.1))
-    mixed = eta.mix(jnp.array([2.0]), jnp.array([5.0]), number(0.1))
+    mixed = mixing.mix(jnp.array([2.0]), jnp.array([5.0]), number(0.1))
     np.testing.assert_allclose(mixed, [(1.05 - share) * 2 + (0.05 + share) * 5], rtol=1e-6)
 
 
 def updated(logit, gradients, *, rule="clipped", rate):
     """The logit after steps on some gradients."""
-    logit, optimiser = number(logit), eta.optimiser(rule, rate)
+    rules = {"clipped": eta.clipped, "adam": optax.adam, "found": eta.towards_target}
+    logit, optimiser = number(logit), rules[rule](rate)
     state = optimiser.init(logit)
     for gradient in gradients:
         change, state = optimiser.update(number(gradient), state, logit)

@@ -8,9 +8,10 @@ import pytest
 from scipy import stats
 
 from mime.envs.navigation import RingNavigation
-from mime.meta.adaptation import adapt, adapt_latent, distributions, share
+from mime.meta.adaptation import adapt, distributions, share
 from mime.policies.distributions import Decisions, Gaussian
-from mime.policies.networks import LatentPolicy, make_policy, named_parameters, with_parameters
+from mime.policies.latent import LatentPolicy, adapt_latent
+from mime.policies.making import make_policy
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policies
@@ -31,7 +32,7 @@ def policy_with(mean, log_std, *, action_space=BOX, scale_actions=False, key=KEY
         key=key,
     )
     latent = {"latent.mean": jnp.asarray(mean, jnp.float32), "latent.log_std": jnp.asarray(log_std, jnp.float32)}
-    return with_parameters(policy, named_parameters(policy) | latent)
+    return policy.with_parameters(policy.named_parameters() | latent)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +130,7 @@ def test_an_inner_step_turns_trajectories_towards_a_reward_that_depends_on_the_l
     one = jax.tree.map(lambda leaf: leaf[0], episodes)
     better = one.latents[:, :, 0] > 2
     advantages = jnp.where(better, 1.0, -jnp.mean(better) / (1 - jnp.mean(better)))
-    adapted = adapt(policy, one, advantages, fast_lr=0.5, first_order=False)
+    adapted = adapt(policy, one, advantages, rates=policy.rates(0.5, 0.5), first_order=False)
     assert float(adapted.latent_mean[0]) > float(policy.latent_mean[0]) + 0.5
     assert abs(float(adapted.latent_mean[1] - policy.latent_mean[1])) < 0.1
 
@@ -165,12 +166,12 @@ def test_scaled_actions_are_in_units_of_half_the_box():
 
 def test_exported_parameters_are_in_the_environments_units_and_return():
     policy = policy_with([1.0], [0.2], scale_actions=True)
-    named = named_parameters(policy)
+    named = policy.named_parameters()
     features = np.tanh(named["layer1.weight"] @ np.array([0.3, -2.0, 0.7]) + named["layer1.bias"])
     expected = policy(jnp.array([0.3, -2.0]), jnp.array([0.7]))
     np.testing.assert_allclose(named["mu.weight"] @ features + named["mu.bias"], expected.mean, rtol=1e-5)
     np.testing.assert_allclose(named["sigma"], expected.log_std, rtol=1e-5)
-    rebuilt = with_parameters(policy_with([0.0], [0.0], scale_actions=True, key=jax.random.key(5)), named)
+    rebuilt = policy_with([0.0], [0.0], scale_actions=True, key=jax.random.key(5)).with_parameters(named)
     for ours, theirs in zip(jax.tree.leaves(rebuilt), jax.tree.leaves(policy)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 

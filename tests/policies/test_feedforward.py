@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from mime.policies import networks as policies
 from mime.policies.distributions import Categorical, Gaussian
-from mime.policies.networks import CategoricalPolicy, GaussianPolicy, named_parameters, with_parameters
+from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
+from mime.policies.making import make_policy
 
 KEY = jax.random.key(0)
 ACTIVATIONS = {
@@ -91,8 +91,8 @@ def plain_network(named, names, observation, activation):
 
 def randomised(policy, rng):
     """The policy with every parameter drawn anew, biases and log standard deviations included."""
-    return with_parameters(
-        policy, {n: jnp.asarray(rng.normal(size=a.shape), a.dtype) for n, a in named_parameters(policy).items()}
+    return policy.with_parameters(
+        {n: jnp.asarray(rng.normal(size=a.shape), a.dtype) for n, a in policy.named_parameters().items()}
     )
 
 
@@ -103,7 +103,7 @@ def test_gaussian_policy_is_a_perceptron_of_its_named_parameters(nonlinearity):
         policy = randomised(GaussianPolicy(3, 2, hidden_sizes=(5, 4), nonlinearity=nonlinearity, key=KEY), rng)
         observation = rng.normal(size=3)
         result = policy(jnp.asarray(observation))
-        named = {name: np.asarray(array) for name, array in named_parameters(policy).items()}
+        named = {name: np.asarray(array) for name, array in policy.named_parameters().items()}
     expected = plain_network(named, ["layer1", "layer2", "mu"], observation, ACTIVATIONS[nonlinearity])
     np.testing.assert_allclose(result.mean, expected, rtol=1e-12)
     np.testing.assert_array_equal(result.log_std, named["sigma"])
@@ -115,13 +115,13 @@ def test_categorical_policy_is_a_perceptron_of_its_named_parameters():
         policy = randomised(CategoricalPolicy(3, 6, hidden_sizes=(5, 4), key=KEY), rng)
         observation = rng.normal(size=3)
         result = policy(jnp.asarray(observation))
-        named = {name: np.asarray(array) for name, array in named_parameters(policy).items()}
+        named = {name: np.asarray(array) for name, array in policy.named_parameters().items()}
     expected = plain_network(named, ["layer1", "layer2", "layer3"], observation, np.tanh)
     np.testing.assert_allclose(result.logits, expected, rtol=1e-12)
 
 
 def test_names_and_shapes_are_those_of_a_pytorch_state_dict():
-    gaussian = named_parameters(GaussianPolicy(3, 2, hidden_sizes=(5, 4), key=KEY))
+    gaussian = GaussianPolicy(3, 2, hidden_sizes=(5, 4), key=KEY).named_parameters()
     assert {name: array.shape for name, array in gaussian.items()} == {
         "layer1.weight": (5, 3),
         "layer1.bias": (5,),
@@ -131,7 +131,7 @@ def test_names_and_shapes_are_those_of_a_pytorch_state_dict():
         "mu.bias": (2,),
         "sigma": (2,),
     }
-    categorical = named_parameters(CategoricalPolicy(3, 4, hidden_sizes=(5,), key=KEY))
+    categorical = CategoricalPolicy(3, 4, hidden_sizes=(5,), key=KEY).named_parameters()
     assert {name: array.shape for name, array in categorical.items()} == {
         "layer1.weight": (5, 3),
         "layer1.bias": (5,),
@@ -144,8 +144,8 @@ def test_names_and_shapes_are_those_of_a_pytorch_state_dict():
 @pytest.mark.parametrize("hidden_sizes", [(), (2,), (2, 2)], ids=len)
 def test_parameters_return_to_their_places(kind, hidden_sizes):
     policy = randomised(kind(2, 2, hidden_sizes=hidden_sizes, key=KEY), np.random.default_rng(5))
-    named = named_parameters(policy)
-    rebuilt = with_parameters(kind(2, 2, hidden_sizes=hidden_sizes, key=KEY), dict(reversed(named.items())))
+    named = policy.named_parameters()
+    rebuilt = kind(2, 2, hidden_sizes=hidden_sizes, key=KEY).with_parameters(dict(reversed(named.items())))
     assert jax.tree.structure(rebuilt) == jax.tree.structure(policy)
     for ours, theirs in zip(jax.tree.leaves(rebuilt), jax.tree.leaves(policy)):
         np.testing.assert_array_equal(ours, theirs)
@@ -154,7 +154,7 @@ def test_parameters_return_to_their_places(kind, hidden_sizes):
 @pytest.mark.parametrize("kind", [GaussianPolicy, CategoricalPolicy])
 def test_initial_weights_are_xavier_uniform(kind):
     policy = kind(50, 40, hidden_sizes=(100, 100), key=KEY)
-    named = {name: np.asarray(array, np.float64) for name, array in named_parameters(policy).items()}
+    named = {name: np.asarray(array, np.float64) for name, array in policy.named_parameters().items()}
     weights = {name: array for name, array in named.items() if name.endswith("weight")}
     assert len(weights) == 3
     for name, weight in weights.items():
@@ -172,7 +172,7 @@ def test_initial_weights_are_xavier_uniform(kind):
 def test_initial_standard_deviation_is_one_and_never_below_the_floor():
     policy = GaussianPolicy(2, 3, key=KEY)
     np.testing.assert_array_equal(np.exp(policy(jnp.ones(2)).log_std), np.ones(3))
-    policy = with_parameters(policy, named_parameters(policy) | {"sigma": jnp.array([-100.0, -13.0, 1.0])})
+    policy = policy.with_parameters(policy.named_parameters() | {"sigma": jnp.array([-100.0, -13.0, 1.0])})
     # The float32 nearest to log(1e-6) is off by up to 5e-7.
     np.testing.assert_allclose(np.exp(policy(jnp.ones(2)).log_std), [1e-6, np.exp(-13), np.e], rtol=1e-6)
 
@@ -189,8 +189,8 @@ def test_actions_are_not_clipped():
 def test_policy_fits_the_spaces():
     box, discrete = gymnasium.spaces.Box(-1, 1, (3,)), gymnasium.spaces.Discrete(4)
     options = {"hidden_sizes": (6,), "nonlinearity": "relu", "key": KEY}
-    gaussian = policies.make_policy(box, gymnasium.spaces.Box(-1, 1, (2,)), **options)
-    categorical = policies.make_policy(box, discrete, **options)
+    gaussian = make_policy(box, gymnasium.spaces.Box(-1, 1, (2,)), **options)
+    categorical = make_policy(box, discrete, **options)
     assert isinstance(gaussian, GaussianPolicy)
     assert isinstance(categorical, CategoricalPolicy)
     assert gaussian(jnp.zeros(3)).mean.shape == (2,)
@@ -199,7 +199,7 @@ def test_policy_fits_the_spaces():
     assert len(gaussian.layers) == 1
     for spaces in [(discrete, box), (gymnasium.spaces.Box(-1, 1, (3, 2)), box)]:
         with pytest.raises(ValueError, match="observations must be a vector"):
-            policies.make_policy(*spaces, **options)
+            make_policy(*spaces, **options)
     for space in [gymnasium.spaces.Box(-1, 1, (2, 2)), gymnasium.spaces.MultiBinary(3)]:
         with pytest.raises(ValueError, match="actions must be Discrete"):
-            policies.make_policy(box, space, **options)
+            make_policy(box, space, **options)

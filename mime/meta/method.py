@@ -1,0 +1,112 @@
+"""What a method is, and which one a configuration describes: nobody else reads the method's flags and keys."""
+
+from dataclasses import dataclass
+
+import optax
+
+from mime.configuration.gradients import Experiment
+from mime.envs.registration import Environment
+from mime.exploration.bonus import Bonus, NoBonus
+from mime.exploration.bonuses import BONUSES
+from mime.meta import eta
+from mime.meta.adaptation import FixedRates, InnerStep, LearnedRates
+from mime.meta.eta import EtaRule
+from mime.meta.objectives import EMamlCredit, Exploration, Maml, Objective, Term
+from mime.meta.rewards import Extrinsic, Gae, Mixed, Noisy, Reward
+from mime.meta.state import Experience, Mixture, Steps, Trial
+from mime.meta.trpo import Trpo
+
+
+@dataclass(frozen=True)
+class Method:
+    """A gradient-based method: MAML, its explorations, E-MAML, and what they combine to.
+
+    Attributes:
+        reward: What the policy learns from.
+        gae: How advantages are estimated.
+        inner_step: From shared parameters to a task's.
+        num_steps: Inner steps of a trial.
+        objective: Terms of the outer objective.
+        outer_step: On the objective.
+        bonus: The intrinsic reward.
+        eta_rule: How its weight is learned.
+        warm_up: Meta-iterations in which the policy is rewarded without the bonus.
+    """
+
+    reward: Reward
+    gae: Gae
+    inner_step: InnerStep
+    num_steps: int
+    objective: tuple[Term, ...]
+    outer_step: Trpo
+    bonus: Bonus
+    eta_rule: EtaRule
+    warm_up: int
+
+    def advantages(self, experience: Experience, mixture: Mixture) -> Steps:
+        """Of the rewards that the policy learns from."""
+        return self.gae(experience, self.reward(experience, mixture))
+
+    def objective_of(self, trial: Trial) -> Objective:
+        """The outer objective, as one trial shows it."""
+        inner_advantages = [self.advantages(experience, trial.mixture) for experience in trial.inner]
+        return Objective(self.objective, self.inner_step, trial, inner_advantages, seen=trial)
+
+
+def method_of(experiment: Experiment, environment: Environment, num_tasks: int) -> Method:
+    """The method that a configuration describes.
+
+    Args:
+        experiment: The configuration.
+        environment: Whose spaces the bonus sees.
+        num_tasks: Tasks per meta-iteration.
+    """
+    gae = Gae(experiment.gamma, experiment.gae_lambda)
+    reward, objective = _reward_and_objective(experiment, gae)
+    bonus = BONUSES[experiment.bonus].configured(experiment, environment, num_tasks)
+    rates = LearnedRates if experiment.learn_fast_lr else FixedRates
+    return Method(
+        reward=reward,
+        gae=gae,
+        inner_step=InnerStep(rates(experiment.fast_lr, experiment.latent_rate), experiment.first_order),
+        num_steps=experiment.num_steps,
+        objective=objective,
+        outer_step=_outer_step(experiment),
+        bonus=bonus if experiment.use_vime else NoBonus(),
+        eta_rule=_eta_rule(experiment, gae),
+        # The 2020 code's counter has to exceed `pre-epochs` before the bonus counts.
+        warm_up=experiment.pre_epochs + 1,
+    )
+
+
+def _reward_and_objective(experiment: Experiment, gae: Gae) -> tuple[Reward, tuple[Term, ...]]:
+    """What adaptation is rewarded for, and the terms of the outer objective."""
+    extrinsic = Noisy(experiment.noise_std) if experiment.add_noise else Extrinsic()
+    mixed = experiment.use_vime and experiment.bonus_credit == "mixed"
+    before = experiment.use_vime and experiment.bonus_credit == "before"
+    reward = Mixed(extrinsic) if mixed else extrinsic
+    credit = (EMamlCredit(),) if experiment.e_maml else ()
+    exploration = (Exploration(gae),) if before else ()
+    return reward, (Maml(reward, gae), *credit, *exploration)
+
+
+def _outer_step(experiment: Experiment) -> Trpo:
+    return Trpo(
+        max_kl=experiment.max_kl,
+        cg_iters=experiment.cg_iters,
+        cg_damping=experiment.cg_damping,
+        ls_max_steps=experiment.ls_max_steps,
+        ls_backtrack_ratio=experiment.ls_backtrack_ratio,
+        fisher_trajectories=experiment.fisher_batch_size,
+    )
+
+
+def _eta_rule(experiment: Experiment, gae: Gae) -> EtaRule:
+    """How the bonus's weight is learned, if at all."""
+    if not experiment.adapt_eta:
+        return eta.Fixed(experiment.eta)
+    if experiment.eta_rule == "found":
+        return eta.TargetFound(experiment.adaptable_eta, experiment.eta_lr)
+    optimiser = optax.adam(experiment.eta_lr) if experiment.eta_rule == "adam" else eta.clipped(experiment.eta_lr)
+    worth = eta.advantages_by(gae) if experiment.eta_objective == "advantages" else eta.rewards_of
+    return eta.MetaGradient(experiment.adaptable_eta, optimiser, worth)

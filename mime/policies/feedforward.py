@@ -1,0 +1,166 @@
+"""Policies without memory: multilayer perceptrons for continuous and for discrete actions."""
+
+import math
+from collections.abc import Sequence
+
+import equinox as eqx
+import gymnasium
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from mime.policies.distributions import Categorical, Distribution, Gaussian
+from mime.policies.layers import affine, hidden_features, perceptron, xavier_layers
+from mime.policies.policy import Behaviour, Policy
+
+MIN_LOG_STD = math.log(1e-6)
+
+
+class FeedforwardPolicy(Policy):
+    """What the two kinds have in common: they draw nothing for an episode, and step down the gradient."""
+
+    layers: eqx.AbstractVar[tuple[eqx.nn.Linear, ...]]
+
+    def begin(self, *, key: PRNGKeyArray) -> tuple[Behaviour, None]:
+        """Itself, whatever the episode."""
+        return self, None
+
+    def distributions(
+        self, observations: Float[Array, "trajectories steps observation"], latents: None
+    ) -> Distribution:
+        """Of the action at every step of one task's episodes."""
+        return jax.vmap(jax.vmap(self))(observations)
+
+    def rates(self, fast_lr: float, latent_rate: float = 0.0) -> "FeedforwardPolicy":
+        """`fast_lr` for each parameter."""
+        return jax.tree.map(lambda leaf: jnp.full_like(leaf, fast_lr), self)
+
+    def step(
+        self,
+        gradient: "FeedforwardPolicy",
+        rates: "FeedforwardPolicy",
+        latents: None,
+        advantages: Float[Array, "trajectories steps"],
+    ) -> "FeedforwardPolicy":
+        """Each parameter minus its rate times its slope."""
+        return jax.tree.map(lambda parameter, rate, slope: parameter - rate * slope, self, rates, gradient)
+
+    def named_layers(self) -> dict[str, Array]:
+        """The arrays of the hidden layers: layer1.weight, layer1.bias, ..."""
+        named = {f"layer{number}": layer for number, layer in enumerate(self.layers, start=1)}
+        return {f"{name}.{part}": getattr(layer, part) for name, layer in named.items() for part in ("weight", "bias")}
+
+    def _replaced(self, named: dict[str, Array]) -> "FeedforwardPolicy":
+        # They are named in the order of the pytree's leaves.
+        return jax.tree.unflatten(jax.tree.structure(self), [named[name] for name in self.named_parameters()])
+
+
+class GaussianPolicy(FeedforwardPolicy):
+    """Tanh network for the mean of the action; the standard deviation is learned but does not depend on the state.
+
+    The environment clips actions, the policy does not: log-probabilities are those of the unclipped action. The
+    network's numbers are in units of `unit` around `centre`: 1 around 0, or half the box of actions around its middle.
+
+    Args:
+        observation_size: Numbers in an observation.
+        action_size: Numbers in an action.
+        hidden_sizes: Width of each hidden layer.
+        nonlinearity: A key of `mime.policies.layers.NONLINEARITIES`.
+        box: Of actions, whose half is to be the unit; None for 1 around 0.
+        initial_std: Standard deviation of the actions at first, in units.
+        key: For the Xavier-uniform initial weights. Biases start at 0.
+    """
+
+    layers: tuple[eqx.nn.Linear, ...]
+    mu: eqx.nn.Linear
+    sigma: Float[Array, "action"]
+    nonlinearity: str = eqx.field(static=True)
+    centre: tuple[float, ...] | None = eqx.field(static=True)
+    unit: tuple[float, ...] | None = eqx.field(static=True)
+
+    def __init__(
+        self,
+        observation_size: int,
+        action_size: int,
+        *,
+        hidden_sizes: Sequence[int] = (64, 64),
+        nonlinearity: str = "tanh",
+        box: gymnasium.spaces.Box | None = None,
+        initial_std: float = 1.0,
+        key: PRNGKeyArray,
+    ):
+        *hidden, self.mu = xavier_layers([observation_size, *hidden_sizes, action_size], key=key)
+        self.layers = tuple(hidden)
+        self.sigma = jnp.zeros(action_size) + math.log(initial_std)  # `full` would be weakly typed, the next one not.
+        self.nonlinearity = nonlinearity
+        self.centre = None if box is None else tuple(((box.high + box.low) / 2).tolist())
+        self.unit = None if box is None else tuple(((box.high - box.low) / 2).tolist())
+
+    def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Gaussian:
+        """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation, in units."""
+        mean = affine(self.mu, hidden_features(self.layers, self.nonlinearity, observation))
+        log_std = jnp.maximum(self.sigma, MIN_LOG_STD)
+        if self.unit is None:  # Without a box nothing is computed: 0 + 1 x costs time, and changes how sums round.
+            return Gaussian(mean, log_std)
+        unit = jnp.array(self.unit)
+        return Gaussian(jnp.array(self.centre) + unit * mean, jnp.log(unit) + log_std)
+
+    def named_parameters(self) -> dict[str, Array]:
+        """layer1.weight, layer1.bias, ..., mu.weight, mu.bias, sigma; actions in the environment's units."""
+        weight, bias, sigma = self.mu.weight, self.mu.bias, self.sigma
+        assert bias is not None
+        if self.unit is not None:
+            unit = jnp.array(self.unit)
+            weight, bias, sigma = unit[:, None] * weight, jnp.array(self.centre) + unit * bias, jnp.log(unit) + sigma
+        return self.named_layers() | {"mu.weight": weight, "mu.bias": bias, "sigma": sigma}
+
+    def with_parameters(self, named: dict[str, Array]) -> "GaussianPolicy":
+        """The policy with its arrays replaced by those of the same names."""
+        if self.unit is not None:
+            unit = jnp.array(self.unit)
+            named = named | {
+                "mu.weight": named["mu.weight"] / unit[:, None],
+                "mu.bias": (named["mu.bias"] - jnp.array(self.centre)) / unit,
+                "sigma": named["sigma"] - jnp.log(unit),
+            }
+        return self._replaced(named)
+
+
+class CategoricalPolicy(FeedforwardPolicy):
+    """Tanh network for the logits of discrete actions.
+
+    Args:
+        observation_size: Numbers in an observation.
+        num_actions: Number of actions to choose from.
+        hidden_sizes: Width of each hidden layer.
+        nonlinearity: A key of `mime.policies.layers.NONLINEARITIES`.
+        key: For the Xavier-uniform initial weights. Biases start at 0.
+    """
+
+    layers: tuple[eqx.nn.Linear, ...]
+    nonlinearity: str = eqx.field(static=True)
+
+    def __init__(
+        self,
+        observation_size: int,
+        num_actions: int,
+        *,
+        hidden_sizes: Sequence[int] = (64, 64),
+        nonlinearity: str = "tanh",
+        key: PRNGKeyArray,
+    ):
+        self.layers = tuple(xavier_layers([observation_size, *hidden_sizes, num_actions], key=key))
+        self.nonlinearity = nonlinearity
+
+    def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Categorical:
+        """The distribution of the action in one state."""
+        return Categorical(logits=perceptron(self.layers, self.nonlinearity, observation))
+
+    def named_parameters(self) -> dict[str, Array]:
+        """layer1.weight, layer1.bias, ...; the last layer gives the logits."""
+        return self.named_layers()
+
+    def with_parameters(self, named: dict[str, Array]) -> "CategoricalPolicy":
+        """The policy with its arrays replaced by those of the same names."""
+        return self._replaced(named)
