@@ -84,11 +84,11 @@ class Learner:
             The state after it, metrics to record, and what happened.
         """
         trial_key, improve_key = jax.random.split(key)
-        trial = self.attempt(state, tasks, trial_key, num_steps=self.experiment.num_steps)
+        trial = self.adapt_and_evaluate(state, tasks, trial_key, num_steps=self.experiment.num_steps)
         new_state, metrics = self.improve(state, trial, improve_key)
         return new_state, self.summary(trial, state) | metrics, trial
 
-    def attempt(self, state: LearnerState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
+    def adapt_and_evaluate(self, state: LearnerState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
         """Adapt to each task for `num_steps` inner steps, each on fresh episodes, and act once more."""
         agents = share(Agent(state.policy, state.bonus), count_tasks(tasks))
         inner = []
@@ -245,7 +245,7 @@ class Learner:
             "KL": report.kl,
             "SurrogateImprovement": report.improvement,
             "LineSearchSteps": report.line_search_steps,
-            "Verdict": report.verdict,
+            "OuterStep": report.verdict,
             "GradientNorm": report.gradient_norm,
         }
 

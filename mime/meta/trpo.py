@@ -17,13 +17,13 @@ Parameters = Any
 Outputs = Any
 
 
-class Verdict(IntEnum):
+class OuterStep(IntEnum):
     """What became of a step."""
 
     ACCEPTED = 0
     NO_IMPROVEMENT = 1
     """The shortest step tried did not improve the surrogate."""
-    KL_TOO_LARGE = 2
+    OUTSIDE_TRUST_REGION = 2
     """The shortest step tried left the trust region."""
     NOT_FINITE = 3
     """The gradient, or the surrogate or KL of every step tried, was infinite or not a number."""
@@ -40,7 +40,7 @@ class Report(eqx.Module):
     """What a step did.
 
     Attributes:
-        verdict: A `Verdict`; unless accepted, the parameters are the old ones.
+        verdict: An `OuterStep`; unless accepted, the parameters are the old ones.
         improvement: Of the surrogate; 0 if refused.
         kl: Divergence of the accepted parameters from the old ones, in nats; 0 if refused.
         line_search_steps: Step sizes tried.
@@ -126,11 +126,11 @@ def step(
 
     start = _Search(jnp.zeros((), int), jnp.zeros((), bool), parameters, jnp.zeros(()), jnp.zeros(()))
     search = jax.lax.while_loop(searching, backtrack, start)
-    refusal = jnp.where(search.improvement > 0, Verdict.KL_TOO_LARGE, Verdict.NO_IMPROVEMENT)
+    refusal = jnp.where(search.improvement > 0, OuterStep.OUTSIDE_TRUST_REGION, OuterStep.NO_IMPROVEMENT)
     finite = all_finite((gradient, old_surrogate, search.parameters, search.improvement, search.kl))
-    refusal = jnp.where(finite, refusal, Verdict.NOT_FINITE)
+    refusal = jnp.where(finite, refusal, OuterStep.NOT_FINITE)
     report = Report(
-        verdict=jnp.where(search.accepted, Verdict.ACCEPTED, refusal),
+        verdict=jnp.where(search.accepted, OuterStep.ACCEPTED, refusal),
         improvement=jnp.where(search.accepted, search.improvement, 0),
         kl=jnp.where(search.accepted, search.kl, 0),
         line_search_steps=search.tried,

@@ -192,7 +192,7 @@ def test_steps_by_a_sampled_fisher_matrix_keep_to_the_trust_region(few):
     state = learner.init(GaussianPolicy(2, 2, hidden_sizes=(4,), key=KEY), key=KEY)
     _, metrics, _ = jax.jit(learner.iterate)(state, jnp.array([[0.3, 0.1], [-0.2, 0.4]]), KEY)
     assert 0 < float(metrics["KL"]) < 0.05
-    assert metrics["Verdict"] == 0
+    assert metrics["OuterStep"] == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from mime.envs.task_environment import TaskEnvironment
 from mime.exploration import make_bonus
 from mime.meta.adaptation import share
 from mime.meta.learner import Agent, Experience, Learner, Trial
-from mime.meta.trpo import Verdict
+from mime.meta.trpo import OuterStep
 from mime.numerics import parallel
 from mime.numerics.statistics import standardise
 from mime.policies.networks import CategoricalPolicy, make_policy, with_parameters
@@ -147,7 +147,7 @@ def check_iteration(learner, before, after, metrics, trial):
             assert float(metrics[f"{stage}/CombinedReturns"]) == pytest.approx(float(combined), rel=1e-4)
     assert int(metrics["Steps"]) == steps
     assert int(metrics["NonFinite"]) == 0
-    assert changed(after.policy, before.policy) == (Verdict(int(metrics["Verdict"])) == Verdict.ACCEPTED)
+    assert changed(after.policy, before.policy) == (OuterStep(int(metrics["OuterStep"])) == OuterStep.ACCEPTED)
     assert 0 <= float(metrics["KL"]) < learner.experiment.max_kl
 
 
@@ -177,7 +177,7 @@ def test_iterations_of_every_method(keys):
     for number in range(3):
         new, metrics, trial = iterate(state, TASKS, jax.random.key(number))
         check_iteration(learner, state, new, metrics, trial)
-        accepted.append(int(metrics["Verdict"]) == Verdict.ACCEPTED)
+        accepted.append(int(metrics["OuterStep"]) == OuterStep.ACCEPTED)
         if learner.bonus is not None:
             assert changed(new.bonus.network, state.bonus.network)
         warming_up = number < learner.experiment.pre_epochs
@@ -238,7 +238,7 @@ def test_an_iteration_of_mime_and_one_of_maml():
     refused, metrics, _ = iterate(warm, FLAWED, KEY)
     assert_same(dataclasses.replace(refused, iteration=warm.iteration), warm)
     assert int(metrics["NonFinite"]) > 0
-    assert Verdict(int(metrics["Verdict"])) == Verdict.NOT_FINITE
+    assert OuterStep(int(metrics["OuterStep"])) == OuterStep.NOT_FINITE
     assert metrics["Dynamics/Refused"]
     assert metrics["KL"] == metrics["SurrogateImprovement"] == 0
 
@@ -246,7 +246,7 @@ def test_an_iteration_of_mime_and_one_of_maml():
     spoilt = dataclasses.replace(trial.after, extrinsic=trial.after.extrinsic.at[1, 0, 0].set(jnp.nan))
     refused, metrics = learner.improve(warm, Trial(trial.inner, spoilt), jax.random.split(KEY)[1])
     assert_same((refused.policy, refused.eta), (warm.policy, warm.eta))
-    assert Verdict(int(metrics["Verdict"])) == Verdict.NOT_FINITE
+    assert OuterStep(int(metrics["OuterStep"])) == OuterStep.NOT_FINITE
     assert_close(refused.bonus, parts.bonus, atol=1e-5)
     assert not metrics["Dynamics/Refused"]
 
@@ -270,7 +270,7 @@ def test_every_stage_acts_with_what_was_adapted_before():
         dyn_lr=3e-3,
         dyn_kl_scale=0.0,
     )
-    trial = learner.attempt(state, TASKS, KEY, num_steps=2)
+    trial = learner.adapt_and_evaluate(state, TASKS, KEY, num_steps=2)
     stages = [*trial.inner, trial.after]
     agents = [share(Agent(state.policy, state.bonus), 2)]
     for experience in trial.inner:

@@ -13,7 +13,7 @@ from mime.meta import objectives
 from mime.meta.adaptation import distributions
 from mime.meta.learner import Experience, Learner, Trial
 from mime.meta.objectives import Outcome
-from mime.meta.trpo import Verdict
+from mime.meta.trpo import OuterStep
 from mime.sampling.compiled import CompiledSampler
 from tests.meta import plain
 
@@ -156,7 +156,7 @@ def test_the_whole_outer_step(e_maml, num_steps):
         trial = Trial(list(map(experience, inner)), experience(after))
         state = learner.init(plain.jax_policy(theta), key=jax.random.key(0))
         new, metrics = learner.improve(state, trial, jax.random.key(0))
-    assert Verdict(int(metrics["Verdict"])) == Verdict.ACCEPTED
+    assert OuterStep(int(metrics["OuterStep"])) == OuterStep.ACCEPTED
     # Differences are exact to 1e-9, and so are the advantages of a task with fewer steps than features.
     assert float(metrics["GradientNorm"]) == pytest.approx(np.linalg.norm(plain.gradient(surrogate, theta)), rel=1e-7)
     moved = plain.vector(new.policy)

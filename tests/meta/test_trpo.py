@@ -11,7 +11,7 @@ from mime.configuration.gradients import Experiment
 from mime.envs.navigation import DenseNavigation
 from mime.meta import objectives, trpo
 from mime.meta.learner import Experience, Learner, Shared, Trial
-from mime.meta.trpo import Verdict
+from mime.meta.trpo import OuterStep
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes
 from tests.meta import plain
@@ -59,7 +59,7 @@ def step(surrogate=linear, divergence=divergence, start=START, **changes):
 def refused(new, report, verdict, start=START):
     """Not a bit has changed."""
     assert np.asarray(new).tobytes() == np.asarray(start).tobytes()
-    assert Verdict(int(report.verdict)) == verdict
+    assert OuterStep(int(report.verdict)) == verdict
     assert report.improvement == report.kl == 0
 
 
@@ -67,7 +67,7 @@ def test_the_optimum_of_a_linear_surrogate_in_a_quadratic_region():
     new, report = step()
     # JAX's conjugate gradient stops at a residual of 1e-5; SIZE iterations reach the solution before or at that.
     np.testing.assert_allclose(new - START, OPTIMUM, rtol=1e-4)
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.verdict)) == OuterStep.ACCEPTED
     assert report.line_search_steps == 1
     assert float(report.improvement) == pytest.approx(GRADIENT @ (new - START), rel=1e-9)
     assert float(report.kl) == pytest.approx(MAX_KL - MAX_KL**2, rel=1e-6)
@@ -97,7 +97,7 @@ def test_a_sample_for_the_fisher_matrix_decides_the_direction_and_all_data_the_r
     np.testing.assert_allclose(new - START, full_step, rtol=1e-4)
     assert float(report.kl) == pytest.approx(5e-4 * full_step @ CURVATURE @ full_step, rel=1e-3)
     far = step(sample=sample, divergence=lambda new, old: 1e6 * quadratic(new, old), ls_max_steps=2)
-    refused(*far, Verdict.KL_TOO_LARGE)
+    refused(*far, OuterStep.OUTSIDE_TRUST_REGION)
 
 
 @pytest.mark.parametrize("iterations", [1, 2, 3])
@@ -125,7 +125,7 @@ def test_full_steps_in_single_precision():
     )
     assert new.dtype == jnp.float32
     np.testing.assert_allclose(new - START.astype(np.float32), OPTIMUM, rtol=1e-3)
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.verdict)) == OuterStep.ACCEPTED
 
 
 def length_of(x):
@@ -143,7 +143,7 @@ def test_the_first_acceptable_step_is_taken():
     new, report = step(divergence=steep)
     np.testing.assert_allclose(new - START, RATIO**2 * OPTIMUM, rtol=1e-4)
     assert report.line_search_steps == 3
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.verdict)) == OuterStep.ACCEPTED
 
 
 def test_the_first_improvement_is_taken_though_a_shorter_step_is_better():
@@ -168,25 +168,25 @@ def test_longer_steps_that_are_not_finite_are_passed_over():
 def test_no_improvement(tries):
     surrogate = lambda new, old: linear(new, old) * (1 - 1e4 * length_of(new["x"] - old["x"]))  # noqa: E731
     new, report = step(surrogate, ls_max_steps=tries)
-    refused(new, report, Verdict.NO_IMPROVEMENT)
+    refused(new, report, OuterStep.NO_IMPROVEMENT)
     assert report.line_search_steps == tries
 
 
 def test_an_equal_surrogate_is_no_improvement():
     constant = lambda new, old: jnp.where(length_of(new["x"] - old["x"]) > 1e-3, 0.0, linear(new, old))  # noqa: E731
-    refused(*step(constant), Verdict.NO_IMPROVEMENT)
+    refused(*step(constant), OuterStep.NO_IMPROVEMENT)
 
 
 def test_divergence_too_large():
     new, report = step(divergence=lambda new, old: quadratic(new, old) + 1e9 * quadratic(new, old) ** 2)
-    refused(new, report, Verdict.KL_TOO_LARGE)
+    refused(new, report, OuterStep.OUTSIDE_TRUST_REGION)
     assert report.line_search_steps == TRIES
 
 
 def test_the_trust_region_excludes_its_edge():
     """A divergence that is max_kl for every step."""
     edge = lambda new, old: jnp.where(quadratic(new, old) > 1e-12, MAX_KL, quadratic(new, old))  # noqa: E731
-    refused(*step(divergence=edge), Verdict.KL_TOO_LARGE)
+    refused(*step(divergence=edge), OuterStep.OUTSIDE_TRUST_REGION)
 
 
 def not_finite_elsewhere(function, value):
@@ -195,12 +195,12 @@ def not_finite_elsewhere(function, value):
 
 @pytest.mark.parametrize("value", [jnp.nan, jnp.inf])
 def test_surrogate_not_finite(value):
-    refused(*step(surrogate=not_finite_elsewhere(linear, value)), Verdict.NOT_FINITE)
+    refused(*step(surrogate=not_finite_elsewhere(linear, value)), OuterStep.NOT_FINITE)
 
 
 @pytest.mark.parametrize("value", [jnp.nan, -jnp.inf])
 def test_divergence_not_finite(value):
-    refused(*step(divergence=not_finite_elsewhere(divergence, value)), Verdict.NOT_FINITE)
+    refused(*step(divergence=not_finite_elsewhere(divergence, value)), OuterStep.NOT_FINITE)
 
 
 @pytest.mark.parametrize(("value", "which"), [(jnp.nan, "all"), (jnp.nan, "some"), (jnp.inf, "some")])
@@ -213,36 +213,36 @@ def test_gradient_not_finite(value, which):
 
     bad = value * jnp.ones(SIZE) if which == "all" else jnp.zeros(SIZE).at[2].set(value)
     surrogate_of.defjvp(lambda primals, tangents: (surrogate_of(*primals), jnp.sum(bad * tangents[0])))
-    refused(*step(lambda new, old: surrogate_of(new["x"] - old["x"])), Verdict.NOT_FINITE)
+    refused(*step(lambda new, old: surrogate_of(new["x"] - old["x"])), OuterStep.NOT_FINITE)
 
 
 def test_old_surrogate_not_finite():
-    refused(*step(lambda new, old: linear(new, old) + jnp.inf), Verdict.NOT_FINITE)
+    refused(*step(lambda new, old: linear(new, old) + jnp.inf), OuterStep.NOT_FINITE)
 
 
 def test_parameters_not_finite():
     start = np.where(np.arange(SIZE) == 1, np.nan, START)
-    refused(*step(start=start), Verdict.NOT_FINITE, start)
+    refused(*step(start=start), OuterStep.NOT_FINITE, start)
 
 
 def test_curvature_not_a_number():
     """The divergence is finite everywhere, but has a corner at the old outputs: no direction, so no step."""
     corner = lambda new, old: divergence(new, old) + 1e-9 * jnp.linalg.norm(new["x"] - old["x"])  # noqa: E731
     new, report = step(divergence=corner)
-    refused(new, report, Verdict(int(report.verdict)))
-    assert Verdict(int(report.verdict)) != Verdict.ACCEPTED
+    refused(new, report, OuterStep(int(report.verdict)))
+    assert OuterStep(int(report.verdict)) != OuterStep.ACCEPTED
 
 
 def test_no_gradient_no_step():
     new, report = step(surrogate=lambda new, old: 0 * linear(new, old))
-    refused(new, report, Verdict.NO_IMPROVEMENT)
+    refused(new, report, OuterStep.NO_IMPROVEMENT)
     assert report.gradient_norm == 0
 
 
 def test_the_old_outputs_stay_fixed():
     """A surrogate of the old outputs alone has no gradient."""
     new, report = step(surrogate=lambda new, old: jnp.asarray(GRADIENT) @ old["x"])
-    refused(new, report, Verdict.NO_IMPROVEMENT)
+    refused(new, report, OuterStep.NO_IMPROVEMENT)
     assert report.gradient_norm == 0
 
 
@@ -303,7 +303,7 @@ def test_a_step_on_the_real_outcome_of_the_inner_loop(num_steps, damping):
         )
         new, report = compute(plain.jax_policy(theta))
     assert isinstance(episodes, Episodes)
-    assert Verdict(int(report.verdict)) == Verdict.ACCEPTED
+    assert OuterStep(int(report.verdict)) == OuterStep.ACCEPTED
     taken = RATIO ** (int(report.line_search_steps) - 1)
     # Conjugate gradients stop at a residual of 1e-5 of the gradient.
     error = 1e-5 * np.linalg.cond(matrix) * np.linalg.norm(full_step)

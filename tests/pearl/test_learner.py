@@ -120,7 +120,7 @@ def test_evaluation_explores_with_the_prior_and_then_acts_on_the_posterior():
         lambda n: (n.encoder.network.layers[-1].weight, n.encoder.network.layers[-1].bias), networks, sure
     )
     state = eqx.tree_at(lambda s: s.sac.networks, state, networks)
-    trial = learner.attempt(state, tasks, KEY, num_steps=4)
+    trial = learner.adapt_and_evaluate(state, tasks, KEY, num_steps=4)
     assert len(trial) == 5
     for number, episodes in enumerate(trial):
         assert episodes.rewards.shape == (4, 3, 10)
@@ -133,7 +133,7 @@ def test_evaluations_are_those_of_their_task():
     learner = make_learner(experiment())
     # At the start itself, and out of reach.
     tasks = jnp.array([[0.0, 0.0], [100.0, 0.0]])
-    trial = learner.attempt(learner.init(4, key=KEY), tasks, KEY, num_steps=2)
+    trial = learner.adapt_and_evaluate(learner.init(4, key=KEY), tasks, KEY, num_steps=2)
     solved = np.stack([episodes.solved() for episodes in trial])
     assert solved[:, 0].all()
     assert not solved[:, 1].any()
@@ -224,7 +224,7 @@ def test_the_posterior_beats_the_prior_after_little_training():
     iterate = jax.jit(learner.iterate)
     for iteration in range(configured.iterations):
         state, _, _ = iterate(state, sample_tasks(KEY), jax.random.fold_in(KEY, iteration))
-    trial = learner.attempt(state, environment.test_tasks(), KEY, num_steps=2)
+    trial = learner.adapt_and_evaluate(state, environment.test_tasks(), KEY, num_steps=2)
     prior, *_, posterior = (float(jnp.mean(episodes.returns())) for episodes in trial)
     assert posterior > prior + 1
     # Standing still at the start costs 0.4 in each of 20 steps.
