@@ -17,18 +17,18 @@ from mime.runs import testing, trained, training
 from mime.runs.folder import RunFolder
 from mime.runs.metrics import Row
 from mime.runs.trained import TrainedRun
-from mime.runs.training import Outcome
+from mime.runs.training import TrainingResult
 from mime.sampling.resources import HERE, Resources
 
 __all__ = [
     "Environment",
     "Experiment",
     "Failure",
-    "Outcome",
     "PearlExperiment",
     "Policy",
     "Resources",
     "TrainedRun",
+    "TrainingResult",
     "UserError",
     "evaluate",
     "load_experiment",
@@ -63,7 +63,7 @@ def train(
     resources: Resources = HERE,
     report: Callable[[Row], Any] = lambda row: None,
     warn: Callable[[str], Any] = warnings.warn,
-) -> Outcome:
+) -> TrainingResult:
     """Meta-train, and record the run in a folder, as `mime train` does.
 
     Args:
@@ -72,7 +72,7 @@ def train(
         seed: Of everything random: the same seed gives the same numbers.
         resume: Continue the run in the folder from its newest checkpoint.
         overwrite: Replace the run in the folder.
-        resources: Where the episodes of environments outside JAX are lived.
+        resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every meta-iteration.
         warn: Called with anything the user should know at once.
 
@@ -107,7 +107,7 @@ def evaluate(
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or for PEARL trajectories of context.
         seed: Of everything random.
-        resources: Where the episodes of environments outside JAX are lived.
+        resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.
 
     Returns:
@@ -131,7 +131,7 @@ def load_run(folder: str | Path, *, resources: Resources = HERE) -> TrainedRun:
 
     Args:
         folder: Run folder.
-        resources: Where the episodes of environments outside JAX are lived.
+        resources: Where the episodes of environments outside JAX are collected.
 
     Raises:
         UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.

@@ -20,11 +20,11 @@ def trained(tmp_path_factory):
 
 
 def test_training_is_that_of_the_command(trained, tmp_path):
-    outcome, folder = trained
+    result, folder = trained
     small_runs.run(tmp_path / "run", num_batches=2)
     assert small_runs.results(folder) == small_runs.results(tmp_path / "run")
-    assert outcome.iteration == 3
-    assert not outcome.interrupted
+    assert result.iteration == 3
+    assert not result.interrupted
 
 
 def test_a_run_is_neither_replaced_nor_continued_as_another_one(trained):

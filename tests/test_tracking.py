@@ -5,6 +5,7 @@ import csv
 import pytest
 
 import mime
+from mime.runs.metrics import OUTER_STEPS
 from tests.small_runs import small
 
 
@@ -18,6 +19,7 @@ def test_every_row_reaches_a_run_offline(tmp_path, monkeypatch):
         summary, config = dict(run.summary), dict(run.config)
     with open(tmp_path / "run" / "train_result.csv", newline="") as file:
         *_, last = csv.DictReader(file)
+    assert last.pop("OuterStep") == OUTER_STEPS[summary["OuterStep"]]
     assert {name: pytest.approx(float(value), rel=1e-6) for name, value in last.items()} == {
         name: summary[name] for name in last
     }

@@ -11,6 +11,7 @@ from PIL import Image
 
 import mime  # noqa: F401 (registers the environments)
 from mime.drawing.trajectories import COLOURS, FAINT, INK
+from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "docs" / "pictures"
@@ -59,7 +60,7 @@ def draw_curves(name: str) -> None:
             with open(path, newline="") as file:
                 rows = list(csv.DictReader(file))
             steps = [float(row["TotalEnvSteps"]) for row in rows]
-            for stage, style in (("Train-0", ":"), ("Valid", "-")):
+            for stage, style in ((FIRST_STAGE, ":"), (LAST_STAGE, "-")):
                 values = [float(row[f"{stage}/{column}"]) for row in rows]
                 label = f"{method}, {'before' if style == ':' else 'after'} adaptation" if number == 0 else None
                 axes.plot(steps, values, style, color=colour, linewidth=1, alpha=0.8, label=label)

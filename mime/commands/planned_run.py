@@ -16,7 +16,7 @@ from mime.commands import train as training
 from mime.commands.terminal import guarded
 from mime.errors import UserError
 
-PATIENCE = 120.0
+SECONDS_TO_WAIT = 120.0
 
 
 def main() -> int:
@@ -55,11 +55,11 @@ def _stop_at_end_of_input() -> None:
 
 
 def _wait_for_predecessor(folder: Path) -> None:
-    """A study that was killed leaves workers that still write their last checkpoint."""
+    """A study that was killed leaves processes that still write their last checkpoint."""
     from mime.runs.folder import RunFolder
 
     folder.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + SECONDS_TO_WAIT
     while True:
         run = RunFolder(folder)
         try:

@@ -22,7 +22,7 @@ from mime.configuration.seeds import parse_seeds
 from mime.errors import UserError
 from mime.runs.signals import stop_requested
 from mime.studies import plan
-from mime.studies.execution import LocalPool, Pool, last_words
+from mime.studies.execution import LocalPool, Pool, last_error
 from mime.studies.history import record
 from mime.studies.methods import METHODS, PEARL, label
 from mime.studies.plan import CONSOLE, Length, PlannedRun
@@ -139,23 +139,23 @@ def _plan(command: Study, overrides: Sequence[str]) -> list[Entry]:
             loaded.append((path.stem, method, file, type(parsing.load(file, scale=scale))))
     plan.require_known(overrides, {kind for *_, kind in loaded})
     configured = [
-        (stem, method, words, training.parse([*words, "--output-folder", "."]).experiment)
+        (stem, method, arguments, training.parse([*arguments, "--output-folder", "."]).experiment)
         for stem, method, file, kind in loaded
-        for words in [_train_arguments(command, file, method, plan.applicable(overrides, kind))]
+        for arguments in [_train_arguments(command, file, method, plan.applicable(overrides, kind))]
     ]
     return [
-        Entry(_run(command, stem, method, seed, words), configuration)
+        Entry(_run(command, stem, method, seed, arguments), configuration)
         for seed in seeds
-        for stem, method, words, configuration in configured
+        for stem, method, arguments, configuration in configured
     ]
 
 
 def _train_arguments(command: Study, file: Path, method: str, overrides: Sequence[str]) -> list[str]:
     """Of `mime train`, apart from the seed and the folder."""
-    words = ["--config", str(_reachable(command, file)), *METHODS[method].flags]
+    own = ["--config", str(_reachable(command, file)), *METHODS[method].flags]
     if command.scale is not None and method == PEARL:
-        words += ["--scale", command.scale]
-    return [*words, *_worker_arguments(command), *overrides]
+        own += ["--scale", command.scale]
+    return [*own, *_worker_arguments(command), *overrides]
 
 
 def _run(command: Study, stem: str, method: str, seed: int, train: Sequence[str]) -> PlannedRun:
@@ -203,10 +203,10 @@ def _make(pool: Pool, entries: Sequence[Entry], stop: threading.Event) -> int:
                 problem = _problem(run, future)
                 failed += problem is not None
                 place = f"[{total - len(waiting)}/{total}] {run.experiment}  {label(run.method)}  seed {run.seed}  "
-                outcome = plan.outcome(run.folder) if problem is None else f"failed: {problem}"
+                result = plan.scores(run.folder) if problem is None else f"failed: {problem}"
                 clock = timedelta(seconds=round(time.monotonic() - begun))
                 progress.console.print(
-                    escape(f"{place}{outcome}  ({clock})"), style="red" if problem else None, soft_wrap=True
+                    escape(f"{place}{result}  ({clock})"), style="red" if problem else None, soft_wrap=True
                 )
             progress.update(bar, completed=sum(plan.iterations_done(entry.run.folder) for entry in entries))
     if stop.is_set():
@@ -224,5 +224,5 @@ def _problem(run: PlannedRun, future: Future) -> str | None:
     status = future.result()
     if status == 0:
         return None
-    words = last_words(run.folder) if status > 0 else f"killed by signal {-status}"
-    return f"{words} (exit status {status}; {run.folder / CONSOLE} has the rest)"
+    reason = last_error(run.folder) if status > 0 else f"killed by signal {-status}"
+    return f"{reason} (exit status {status}; {run.folder / CONSOLE} has the rest)"

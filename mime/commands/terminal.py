@@ -19,6 +19,7 @@ from rich.table import Column
 from rich.text import Text
 
 from mime.errors import Failure, UserError
+from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 console = Console(highlight=False)
 
@@ -97,8 +98,8 @@ class ProgressBar:
 
     def _advance(self, row: Mapping[str, float | int]) -> None:
         headline = (
-            f"return {row['Train-0/Returns']:.2f} → {row['Valid/Returns']:.2f}"
-            f"  success {row['Train-0/Success']:.0%} → {row['Valid/Success']:.0%}"
+            f"return {row[f'{FIRST_STAGE}/Returns']:.2f} → {row[f'{LAST_STAGE}/Returns']:.2f}"
+            f"  success {row[f'{FIRST_STAGE}/Success']:.0%} → {row[f'{LAST_STAGE}/Success']:.0%}"
         )
         done = int(row["Iteration"] if "Iteration" in row else row["Batch"])
         if self.log_every and (done % self.log_every == 0 or done == self.total):

@@ -45,6 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     prepare_jax()
     from mime.runs.folder import RunFolder
     from mime.runs.testing import class_table, curve, evaluate
+    from mime.sampling.episodes import LAST_STAGE
     from mime.sampling.resources import Resources
 
     folder = RunFolder(command.output_folder)
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str]) -> int:
             resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
         )
-    names = [name for name in HEADLINES if f"Valid/{name}" in rows[0]]
+    names = [name for name in HEADLINES if f"{LAST_STAGE}/{name}" in rows[0]]
     table = Table(title=f"{folder.path}: held-out tasks, mean of {len(rows)} batches")
     for heading in (folder.read_config()[0].STEPS.capitalize(), *names):
         table.add_column(heading, justify="right")

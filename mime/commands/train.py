@@ -16,6 +16,7 @@ from mime.configuration.keys import Configuration
 from mime.configuration.pearl import PearlExperiment
 from mime.configuration.seeds import parse_seeds
 from mime.errors import UserError
+from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
     seeds = f"seed {command.seed}" if command.seeds is None else f"seeds {', '.join(map(str, folders))}"
     console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, {seeds}, in {command.output_folder}")
     with ProgressBar("meta-iterations", experiment.iterations, log_every=command.log_every) as advance:
-        outcomes = train_seeds(
+        results = train_seeds(
             experiment,
             folders,
             resume=command.resume,
@@ -95,16 +96,16 @@ def run(arguments: Sequence[str]) -> int:
             report=advance,
             warn=warn,
         )
-    if any(outcome.interrupted for outcome in outcomes.values()):
-        done = min(outcome.iteration for outcome in outcomes.values())
+    if any(result.interrupted for result in results.values()):
+        done = min(result.iteration for result in results.values())
         console.print(
             f"Stopped after iteration {done} of {experiment.iterations}; everything is saved. Continue with:\n"
             f"  python train.py --output-folder {command.output_folder} --resume"
             + ("" if command.seeds is None else f" --seeds {command.seeds}")
         )
         return 130
-    for seed, outcome in outcomes.items():
-        _tell_what_was_learned(outcome.row)
+    for seed, result in results.items():
+        _tell_what_was_learned(result.row)
         tell_where(
             pictures=folders[seed].figures / "train.png",
             numbers=folders[seed].path / "train_result.csv",
@@ -166,8 +167,8 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl:
 
 def _tell_what_was_learned(row) -> None:
     table = Table("Last training batch", "Return", "Success", "Trajectory success")
-    for name, prefix in (("before adaptation", "Train-0"), ("after adaptation", "Valid")):
+    for name, stage in (("before adaptation", FIRST_STAGE), ("after adaptation", LAST_STAGE)):
         table.add_row(
-            name, *(f"{row[f'{prefix}/{column}']:.3f}" for column in ("Returns", "Success", "TrajectorySuccess"))
+            name, *(f"{row[f'{stage}/{column}']:.3f}" for column in ("Returns", "Success", "TrajectorySuccess"))
         )
     console.print(table)

@@ -65,6 +65,7 @@ class Encoder(eqx.Module):
     """
 
     network: Perceptron
+    latent_size: int = eqx.field(static=True)
     next_observations: bool = eqx.field(static=True)
 
     def __init__(
@@ -79,7 +80,7 @@ class Encoder(eqx.Module):
     ):
         inputs = observation_size * (2 if next_observations else 1) + action_size + 1
         self.network = Perceptron(inputs, 2 * latent_size, width=width, key=key)
-        self.next_observations = next_observations
+        self.latent_size, self.next_observations = latent_size, next_observations
 
     def __call__(self, context: Transitions, valid: Bool[Array, "batch"]) -> Evidence:
         """The evidence of one task's transitions, in whatever order they are.
@@ -97,5 +98,5 @@ class Encoder(eqx.Module):
 
     def no_evidence(self) -> Evidence:
         """The evidence of no transition."""
-        nothing = jnp.zeros(self.network.layers[-1].out_features // 2)
+        nothing = jnp.zeros(self.latent_size)
         return Evidence(nothing, nothing)

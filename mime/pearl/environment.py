@@ -25,15 +25,14 @@ class UnitActions(TaskEnvironment):
         box = environment.action_space
         if not isinstance(box, gymnasium.spaces.Box) or len(box.shape) != 1 or not box.is_bounded():
             raise ValueError(f"PEARL needs actions from a bounded box of one axis, not {box}")
-        self.environment, self.horizon = environment, horizon
+        self.environment, self.box, self.horizon = environment, box, horizon
         self.observation_space, self.grid = environment.observation_space, environment.grid
         self.action_space = gymnasium.spaces.Box(-1, 1, box.shape, np.float32)
         super().__init__()
 
     def stretched(self, action: Float[Array, "action"]) -> Float[Array, "action"]:
         """The action of the other environment."""
-        box = self.environment.action_space
-        return (box.high + box.low) / 2 + action * (box.high - box.low) / 2
+        return (self.box.high + self.box.low) / 2 + action * (self.box.high - self.box.low) / 2
 
     def initial(self, rng: PRNGKeyArray, params: Any = None) -> Any:
         """As in the other environment."""

@@ -147,7 +147,7 @@ class PearlLearner:
             if for_context:
                 context = context.add(chosen, transitions_of(episodes), usable)
             if self.experiment.sparse_rewards:
-                # The same keys live the same episodes; only their rewards differ.
+                # The same keys give the same episodes; only their rewards differ.
                 episodes = self._act(self.training_environment, networks, latents, visited, act_key)
             replay = replay.add(chosen, transitions_of(episodes), usable)
             steps = jnp.sum(episodes.valid)
@@ -174,7 +174,7 @@ class PearlLearner:
 
     @partial(jax.jit, static_argnums=0, static_argnames="num_steps")
     def adapt_and_evaluate(self, state: PearlState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
-        """Act in each task, `num_steps` times with what was lived through becoming context, and once more.
+        """Collect `num_steps` trajectories in each task, each of which becomes context, and one more.
 
         z comes from the prior until there are `num-exp-traj-eval` trajectories, then from the posterior given all of
         them. Actions are the policy's modes, so that all exploration is z's.
@@ -195,9 +195,10 @@ class PearlLearner:
 
         numbered = jnp.arange(num_steps + 1), jax.random.split(key, num_steps + 1)
         nothing = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), networks.encoder.no_evidence())
-        _, lived = jax.lax.scan(trajectory, nothing, numbered)
-        lived = jax.tree.map(lambda leaf: leaf.reshape(num_steps + 1, -1, evaluations, *leaf.shape[2:]), lived)
-        return [jax.tree.map(lambda leaf, number=number: leaf[number], lived) for number in range(num_steps + 1)]
+        _, collected = jax.lax.scan(trajectory, nothing, numbered)
+        shape = num_steps + 1, -1, evaluations
+        collected = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[2:]), collected)
+        return [jax.tree.map(lambda leaf, number=number: leaf[number], collected) for number in range(num_steps + 1)]
 
     def stages(self, trial: Trial) -> Sequence[Episodes]:
         """Episodes with no context, with that of one trajectory, ..."""
@@ -249,9 +250,12 @@ def make_learner(experiment: PearlExperiment) -> PearlLearner:
     Raises:
         ValueError: If it does not fit the environment.
     """
-    rewards = {"sparse": False} if experiment.sparse_rewards else {}
-    environment, training_environment = (
-        UnitActions(registration.make(experiment.env_name, kwargs), horizon=experiment.max_path_length)
-        for kwargs in (experiment.env_kwargs, experiment.env_kwargs | rewards)
-    )
-    return PearlLearner(experiment, environment, training_environment)
+
+    def environment(**rewards: Any) -> UnitActions:
+        made = registration.make(experiment.env_name, experiment.env_kwargs | rewards)
+        if not isinstance(made, TaskEnvironment):
+            raise ValueError("PEARL needs an environment written in JAX")
+        return UnitActions(made, horizon=experiment.max_path_length)
+
+    dense = {"sparse": False} if experiment.sparse_rewards else {}
+    return PearlLearner(experiment, environment(), environment(**dense))

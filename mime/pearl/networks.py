@@ -61,4 +61,5 @@ def _arrays(network: Perceptron) -> list:
 
 def _initialised(layer: eqx.nn.Linear, bound: float, bias: float, *, key: PRNGKeyArray) -> eqx.nn.Linear:
     weight = jax.random.uniform(key, layer.weight.shape, minval=-bound, maxval=bound)
-    return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.full_like(layer.bias, bias)))
+    biases = jnp.full(len(weight), bias, weight.dtype)
+    return eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, biases))

@@ -46,7 +46,7 @@ class Checkpoints:
             like: A state of the same structure, shapes, types and devices.
 
         Returns:
-            State and record, or None and an empty record if no checkpoint is intact; and a sentence about every
+            State and record, or None and an empty record if no checkpoint is intact; and a line about every
             damaged one that was passed over.
         """
         damaged = []
@@ -69,10 +69,10 @@ class Checkpoints:
         )
         arguments = ocp.args.Composite(state=ocp.args.StandardRestore(shapes), record=ocp.args.JsonRestore())
         restored = self._manager.restore(iteration, args=arguments)
-        if _digest(restored.state) != restored.record["digest"]:
+        if _digest(restored["state"]) != restored["record"]["digest"]:
             raise ValueError("its numbers do not match their digest")
-        leaves = [restored.state[name] for name in _named_leaves(like)]
-        return jax.tree.unflatten(jax.tree.structure(like), leaves), restored.record
+        leaves = [restored["state"][name] for name in _named_leaves(like)]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves), restored["record"]
 
 
 def _named_leaves(tree: Any) -> dict[str, jax.Array]:

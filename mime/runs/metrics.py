@@ -1,116 +1,28 @@
-"""Where metrics go: a CSV file, a text log, TensorBoard."""
+"""What is recorded of a meta-iteration or a test's batch: the columns, their order, and what they say in words."""
 
-import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.proto.summary_pb2 import Summary
 
-from mime.runs.files import LineFile
-from mime.runs.folder import EVENTS
+from mime.configuration.keys import Configuration
+from mime.envs.external.hosted_environment import HostedEnvironment
+from mime.meta.trpo import OuterStep
+from mime.sampling.episodes import FIRST_STAGE, INNER_STAGE, LAST_STAGE, Episodes, named_stages
 
-COLUMN_ORDER = ("Train", "Valid", "Dynamics", "Eta", "KL", "SurrogateImprovement", "LineSearchSteps")
-COUNTERS = ("TotalEnvSteps", "Iteration", "Batch")
 Row = Mapping[str, float | int]
-
-
-class Recorder:
-    """Writes one row of metrics per iteration to every place people look for them.
-
-    Args:
-        folder: Where the files go.
-        name: `train` or `test`: the prefix of the CSV file and the log.
-        events: Folder of the scalars' event file.
-        pictures: Folder of the pictures' event file.
-        x_axis: Column that is TensorBoard's x axis.
-        start: Iterations that the files hold already.
-    """
-
-    def __init__(self, folder: Path, name: str, *, events: Path, pictures: Path, x_axis: str, start: int = 0):
-        self.folder = folder
-        self.x_axis = x_axis
-        self._csv = LineFile(folder / f"{name}_result.csv")
-        self._log = LineFile(folder / f"{name}_log.txt")
-        self._scalars = EventFile(events, start)
-        self._pictures = self._scalars if pictures == events else EventFile(pictures, start)
-
-    def log(self, line: str) -> None:
-        """A line for the log."""
-        self._log.write(line)
-
-    def row(self, row: Row) -> None:
-        """One iteration's metrics, the first of which are the counters."""
-        if self._csv.empty:
-            self._csv.write(",".join(row))
-        self._csv.write(",".join(_number(value) for value in row.values()))
-        scalars = [summary.scalar(_tag(name), value) for name, value in row.items() if name not in COUNTERS]
-        self._scalars.write(scalars, int(row[self.x_axis]))
-
-    def picture(self, tag: str, image: UInt8[np.ndarray, "height width 3"], x: int) -> None:
-        """An RGB picture."""
-        self._pictures.write([summary.image(tag, image, dataformats="HWC")], x)
-
-    def about(self, summaries: Sequence[Summary]) -> None:
-        """What TensorBoard is to know about the run as a whole."""
-        self._scalars.write(summaries, 0)
-
-    def sizes(self) -> dict[str, int]:
-        """Size of every file written so far, by its path in the folder: where to cut them to return to this moment."""
-        paths = [self._csv.path, self._log.path]
-        paths += [path for file in {self._scalars, self._pictures} for path in file.folder.glob(EVENTS)]
-        return {str(path.relative_to(self.folder)): path.stat().st_size for path in paths}
-
-    def close(self) -> None:
-        """Close the files."""
-        for file in {self._scalars, self._pictures}:
-            file.close()
-        self._csv.close()
-        self._log.close()
-
-
-class EventFile:
-    """A TensorBoard event file, on disk after every write.
-
-    `tensorboardX.SummaryWriter` would write in the background, without a way to know when or whether it has.
-
-    Args:
-        folder: Where the file goes; made if missing.
-        start: Iterations recorded before, which tells this file's name from those of earlier starts of the run.
-    """
-
-    def __init__(self, folder: Path, start: int):
-        folder.mkdir(exist_ok=True)
-        self.folder = folder
-        self._writer = EventsWriter(str(folder / "events"), f".{start}")
-        self._writer.flush()
-
-    def write(self, summaries: Sequence[Summary], x: int) -> None:
-        """Summaries at a place on the x axis."""
-        values = [value for entry in summaries for value in entry.value]
-        self._writer.write_event(Event(wall_time=time.time(), step=x, summary=Summary(value=values)))
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._writer.close()
-
-
-def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
-    """Return a training run's growing files to the sizes they had; those that did not exist yet are removed."""
-    growing = [folder / "train_result.csv", folder / "train_log.txt"]
-    growing += [*folder.glob(EVENTS), *(folder / "train_trajectories").glob(EVENTS)]
-    for path in growing:
-        size = sizes.get(str(path.relative_to(folder)))
-        if size is not None:
-            with open(path, "r+b") as file:
-                file.truncate(size)
-        elif path.exists():
-            path.unlink()
+COLUMN_ORDER = (INNER_STAGE, LAST_STAGE, "Dynamics", "Eta", "KL", "SurrogateImprovement", "LineSearchSteps")
+COUNTERS = ("TotalEnvSteps", "Iteration", "Batch")
+OUTER_STEP = "OuterStep"
+OUTER_STEPS = {int(step): step.name.lower().replace("_", " ") for step in OuterStep}
+"""What CSV files say in place of the outer step's code."""
+OLD_OUTER_STEP = "Verdict"
+"""The column of older CSV files, which holds codes."""
+REFUSALS = {
+    OuterStep.NO_IMPROVEMENT: "no step improved the surrogate",
+    OuterStep.OUTSIDE_TRUST_REGION: "every step left the trust region",
+    OuterStep.NOT_FINITE: "gradient, surrogate or KL was not finite",
+}
 
 
 def ordered(metrics: Row) -> dict[str, float | int]:
@@ -119,17 +31,78 @@ def ordered(metrics: Row) -> dict[str, float | int]:
 
     def rank(name: str) -> tuple[int, int, bool]:
         matches = [place for place, prefix in enumerate(COLUMN_ORDER) if name.startswith(prefix)]
-        step = name.removeprefix("Train-").split("/")[0]
+        step = name.removeprefix(INNER_STAGE).split("/")[0]
         secondary = not name.endswith(("/Returns", "Success"))
         return matches[0] if matches else len(COLUMN_ORDER), int(step) if step.isdigit() else 0, secondary
 
     return {name: metrics[name] for name in sorted(metrics, key=rank)}
 
 
-def _tag(name: str) -> str:
-    """TensorBoard's name of a column: it draws what is before the stroke together."""
-    return name if "/" in name else f"Outer/{name}"
+def class_metrics(environment: Any, classes: Sequence[str], tasks: Any, stages: Sequence[Episodes]) -> Row:
+    """Returns and success before each inner step and after the last, by class: `Valid/door-close-v3/Success`, ...
+
+    Args:
+        environment: Where the trial took place.
+        classes: Names of the classes to report on, whether or not the batch has tasks of each.
+        tasks: Its tasks, with a leading `tasks` axis.
+        stages: Episodes before each inner step, and after the last one.
+
+    Returns:
+        Means over each class's tasks, NaN for a class without, and the share of trajectories whose last step was a
+        success. Nothing for environments written in JAX.
+    """
+    if not isinstance(environment, HostedEnvironment):
+        return {}
+    metrics = {}
+    for stage, episodes in named_stages(stages).items():
+        outcomes = task_outcomes(episodes)
+        metrics[f"{stage}/LastStepSuccess"] = float(np.mean(outcomes["LastStepSuccess"]))
+        for kind in classes:
+            members = [environment.class_of(task) == kind for task in tasks]
+            for name, values in outcomes.items():
+                metrics[f"{stage}/{kind}/{name}"] = float(np.mean(values[members])) if any(members) else float("nan")
+    return metrics
 
 
-def _number(value: float | int) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.9g}"
+def task_outcomes(episodes: Episodes) -> dict[str, np.ndarray]:
+    """Each task's mean return, and its success: of any trajectory, by share of trajectories, and at their last step."""
+    solved, valid = np.asarray(episodes.solved()), np.asarray(episodes.valid)
+    last = np.maximum(valid.sum(axis=-1, keepdims=True) - 1, 0)
+    at_last = np.take_along_axis(np.asarray(episodes.success), last, axis=-1)[..., 0]
+    return {
+        "Returns": np.asarray(episodes.returns()).mean(axis=1),
+        "Success": solved.any(axis=1).astype(float),
+        "TrajectorySuccess": solved.mean(axis=1),
+        "LastStepSuccess": at_last.mean(axis=1),
+    }
+
+
+def log_line(row: Row, experiment: Configuration, seconds: float) -> str:
+    """A meta-iteration in a line of the log."""
+    return (
+        f"iteration {row['Iteration']}/{experiment.iterations}  steps {row['TotalEnvSteps']}  {before_and_after(row)}"
+        + "".join(f"  {name.lower()} {row[name]:.4f}" for name in ("KL", "Eta") if name in row)
+        + f"  {seconds:.2f} s"
+    )
+
+
+def before_and_after(row: Row) -> str:
+    """Return and success before adaptation and after it, for a line of the log."""
+    return (
+        f"return {row[f'{FIRST_STAGE}/Returns']:.3f} -> {row[f'{LAST_STAGE}/Returns']:.3f}"
+        f"  success {row[f'{FIRST_STAGE}/Success']:.2f} -> {row[f'{LAST_STAGE}/Success']:.2f}"
+    )
+
+
+def warnings_of(row: Row) -> list[str]:
+    """What went wrong in a meta-iteration."""
+    warnings = []
+    if row["NonFinite"]:
+        warnings.append(f"{row['NonFinite']} steps had rewards or observations that are not finite")
+    if row.get(OUTER_STEP, OuterStep.ACCEPTED) != OuterStep.ACCEPTED:
+        warnings.append(f"the policy was not changed: {REFUSALS[OuterStep(int(row[OUTER_STEP]))]}")
+    if row.get("Dynamics/Refused"):
+        warnings.append("the dynamics model was not changed: its update was not finite")
+    if row.get("RefusedUpdates"):
+        warnings.append(f"{row['RefusedUpdates']} updates were left out: they were not finite")
+    return warnings

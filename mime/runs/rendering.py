@@ -1,7 +1,7 @@
-"""Moving pictures of a trained run: an episode before adaptation and one after, of one held-out task."""
+"""Pictures of trials, and films of a trained run: an episode before adaptation and one after, of a held-out task."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,15 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from mime.drawing.trajectories import picture
+from mime.drawing.trajectories import before_and_after, picture
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
+from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.meta.adaptation import share
 from mime.policies.policy import Policy
 from mime.runs.folder import RunFolder
+from mime.runs.recorder import Recorder
 from mime.runs.setup import TESTING, stream
 from mime.runs.trained import TrainedRun, load_run
 from mime.sampling.episodes import Episodes
@@ -31,6 +33,33 @@ FRAMES_PER_SECOND = 20
 GIF_FRAMES = 30
 
 
+def draw_trial(
+    recorder: Recorder,
+    path: Path,
+    environment: Environment,
+    tasks: Any,
+    stages: Sequence[Episodes],
+    caption: str,
+    x: int,
+) -> None:
+    """Draw the trajectories of a trial before and after adaptation, in TensorBoard and as a file.
+
+    Args:
+        recorder: Gets the TensorBoard images TrainTrajectories and ValidTrajectories.
+        path: Of the PNG file with both side by side.
+        environment: Where the trial took place.
+        tasks: Its tasks, with a leading `tasks` axis.
+        stages: Episodes `[tasks trajectories steps ...]`, the first before adaptation and the last after it.
+        caption: What the trial was, as "iteration 10".
+        x: The images' place on TensorBoard's axis.
+    """
+    tasks, before, after = jax.device_get((tasks, stages[0], stages[-1]))
+    recorder.picture("TrainTrajectories", picture(environment, tasks, before, f"{caption}, before adaptation"), x)
+    recorder.picture("ValidTrajectories", picture(environment, tasks, after, f"{caption}, after adaptation"), x)
+    path.parent.mkdir(exist_ok=True)
+    before_and_after(environment, tasks, before, after, caption).savefig(path, dpi=150)
+
+
 def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, resources: Resources = HERE) -> Path:
     """Adapt a trained run to a held-out task and film it before and after.
 
@@ -39,7 +68,7 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
         task: Part of the task's description, as `door-close`; by default the first task.
         num_steps: Inner steps of adaptation.
         seed: Of everything random.
-        resources: Where the episodes that adaptation learns from are lived.
+        resources: Where the episodes that adaptation learns from are collected.
 
     Returns:
         The film, in the run's folder of figures: MP4 for environments that render themselves, else an animated GIF.
@@ -110,8 +139,8 @@ def _chosen(environment: Any, wanted: str | None) -> tuple[Any, str]:
     if not places:
         raise UserError(f"--task: no held-out task is called {wanted}; there are {', '.join(names)}")
     place = places[0]
-    words = "".join(letter if letter.isalnum() else " " for letter in names[place]).split()
-    return tasks[place : place + 1], "-".join(words)
+    parts = "".join(letter if letter.isalnum() else " " for letter in names[place]).split()
+    return tasks[place : place + 1], "-".join(parts)
 
 
 def _drawn(run: TrainedRun, policies: tuple[Policy, Policy], tasks: Any, key: jax.Array) -> Iterator[Frame]:

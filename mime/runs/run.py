@@ -9,17 +9,17 @@ from jaxtyping import PRNGKeyArray
 
 from mime.configuration.keys import Configuration
 from mime.envs.weakened import plain
-from mime.runs import hparams, pictures, weights
+from mime.runs import weights
 from mime.runs.checkpoints import Checkpoints
-from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
-from mime.runs.metrics import Recorder, Row, cut_back, ordered
-from mime.runs.sentences import sentence, troubles
+from mime.runs.metrics import Row, class_metrics, log_line, ordered, warnings_of
+from mime.runs.recorder import Recorder, cut_back, hparams_finished, hparams_started
+from mime.runs.rendering import draw_trial
 from mime.runs.setup import TRAINING, Setup, stream
 
 
 class Run:
-    """What a seed's training has come to.
+    """A seed's training, between two meta-iterations.
 
     Args:
         experiment: The configuration.
@@ -64,7 +64,7 @@ class Run:
             start=self.iteration,
         )
         if self.iteration == 0:
-            self.recorder.about(hparams.started(experiment, seed))
+            self.recorder.about(hparams_started(experiment, seed))
             for remark in getattr(setup.environment, "remarks", ()):
                 self.recorder.log(remark)
                 warn(remark)
@@ -88,14 +88,14 @@ class Run:
         self._env_steps += metrics.pop("Steps")
         self.row = {"TotalEnvSteps": self._env_steps, "Iteration": self.iteration} | ordered(metrics)
         self.recorder.row(self.row)
-        self.recorder.log(sentence(self.row, self.experiment, seconds))
-        for message in troubles(self.row):
+        self.recorder.log(log_line(self.row, self.experiment, seconds))
+        for message in warnings_of(self.row):
             self.recorder.log(f"  {message}")
             if "finite" in message:
                 self.warn(f"iteration {self.iteration}: {message}")
         if self._due(self.experiment.pictures_every) or self.iteration == 1:
             caption, path = f"Training tasks, iteration {self.iteration}", self.folder.figures / "train.png"
-            pictures.record(self.recorder, path, self.setup.environment, plain(tasks), stages, caption, self._env_steps)
+            draw_trial(self.recorder, path, self.setup.environment, plain(tasks), stages, caption, self._env_steps)
         if self._due(self.experiment.checkpoint_every):
             self.save()
 
@@ -113,7 +113,7 @@ class Run:
         self.save()
         self._checkpoints.finish()
         if self.finished:
-            self.recorder.about(hparams.finished())
+            self.recorder.about(hparams_finished())
 
     def close(self) -> None:
         """Close the files."""

@@ -1,18 +1,18 @@
-"""From a configuration to an environment, a learner and its state."""
+"""From a configuration to an environment, a learner and its state, and what a run asks of a learner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration
 from mime.configuration.pearl import PearlExperiment
 from mime.envs import registration
 from mime.envs.registration import Environment
-from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.envs.task_environment import count_tasks
 from mime.envs.weakened import weakened
 from mime.errors import UserError
 from mime.meta.learner import Learner
@@ -22,12 +22,45 @@ from mime.pearl.learner import make_learner as make_pearl
 from mime.policies.making import make_policy
 from mime.runs import weights
 from mime.runs.folder import RunFolder
-from mime.runs.learner import MetaLearner
-from mime.sampling.episodes import Sampler
+from mime.sampling.episodes import Episodes, Sampler
 from mime.sampling.resources import HERE, Resources, make_sampler
 
 # Streams of random numbers derived from the run's seed.
 PARAMETERS, TRAINING, TESTING, TASKS = 0, 1, 2, 3
+
+
+@runtime_checkable
+class MetaLearner(Protocol):
+    """Learns to adapt to tasks. Its state is a pytree of arrays with an `iteration`; all functions are pure."""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `iterate` can be compiled as a whole."""
+        ...
+
+    def iterate(self, state: Any, tasks: Any, key: PRNGKeyArray) -> tuple[Any, dict[str, Array], Any]:
+        """One meta-iteration: the state after it, metrics to record, and the trial that took place."""
+        ...
+
+    def adapt_and_evaluate(self, state: Any, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Any:
+        """A trial: adapt to each task in so many steps, with episodes before each of them and after the last."""
+        ...
+
+    def stages(self, trial: Any) -> Sequence[Episodes]:
+        """A trial's episodes `[tasks trajectories steps ...]` before each step of adaptation, and after the last."""
+        ...
+
+    def summary(self, trial: Any, state: Any) -> dict[str, Array]:
+        """Metrics of a trial; among them `Steps`, the number of steps that it took."""
+        ...
+
+    def tensors(self, state: Any) -> dict[str, dict[str, Array]]:
+        """What testing needs: named arrays for each weights file, by the file's name without its ending."""
+        ...
+
+    def with_tensors(self, state: Any, files: dict[str, dict[str, Array]]) -> Any:
+        """The state of a trained run: with those arrays, past any warm-up."""
+        ...
 
 
 class Setup(NamedTuple):
@@ -49,7 +82,7 @@ def set_up(experiment: Configuration, seed: int, resources: Resources = HERE, *,
     Args:
         experiment: The configuration.
         seed: Of the initial state.
-        resources: Where the episodes of environments outside JAX are lived.
+        resources: Where the episodes of environments outside JAX are collected.
         like: Another seed's, whose environment, learner and sampler serve this one too.
 
     Raises:
@@ -70,8 +103,6 @@ def set_up(experiment: Configuration, seed: int, resources: Resources = HERE, *,
 
 
 def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int, like: Setup | None) -> Setup:
-    if not isinstance(environment, TaskEnvironment):
-        raise ValueError("PEARL needs an environment written in JAX")
     learner = make_pearl(experiment)
     tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
     state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))

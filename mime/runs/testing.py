@@ -7,12 +7,12 @@ import numpy as np
 
 from mime.envs.task_environment import count_tasks
 from mime.numerics import parallel
-from mime.runs import pictures
-from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
-from mime.runs.messages import messages_to
-from mime.runs.metrics import Recorder, Row, ordered
+from mime.runs.metrics import Row, before_and_after, class_metrics, ordered
+from mime.runs.recorder import Recorder, messages_to
+from mime.runs.rendering import draw_trial
 from mime.runs.setup import TESTING, load_weights, set_up, stream
+from mime.sampling.episodes import LAST_STAGE, recorded_stages
 from mime.sampling.resources import HERE, Resources
 
 
@@ -36,7 +36,7 @@ def evaluate(
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or trajectories of context.
         seed: Of everything random.
-        resources: Where the episodes of environments outside JAX are lived.
+        resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.
 
     Returns:
@@ -58,23 +58,18 @@ def evaluate(
             for batch in range(num_batches):
                 key = jax.random.fold_in(stream(seed, TESTING), batch)
                 tasks = setup.environment.test_batch(batch)
-                trial = setup.learner.adapt_and_evaluate(
-                    parallel.share(state, count_tasks(tasks)), tasks, key, num_steps=num_steps
-                )
+                shared = parallel.share(state, count_tasks(tasks))
+                trial = setup.learner.adapt_and_evaluate(shared, tasks, key, num_steps=num_steps)
                 metrics = jax.device_get(setup.learner.summary(trial, state))
                 metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
                 stages = setup.learner.stages(trial)
                 metrics |= class_metrics(setup.environment, classes, tasks, stages)
                 row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
                 recorder.row(row)
-                recorder.log(
-                    f"batch {batch + 1}/{num_batches}"
-                    f"  return {row['Train-0/Returns']:.3f} -> {row['Valid/Returns']:.3f}"
-                    f"  success {row['Train-0/Success']:.2f} -> {row['Valid/Success']:.2f}"
-                )
+                recorder.log(f"batch {batch + 1}/{num_batches}  {before_and_after(row)}")
                 caption = f"Held-out tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
                 picture = folder.figures / "test.png"
-                pictures.record(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
+                draw_trial(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
                 report(row)
                 rows.append(row)
     finally:
@@ -86,16 +81,14 @@ def evaluate(
 
 def curve(rows: list[Row], name: str) -> list[float]:
     """Mean over batches of a metric before the first inner step, between any two, and after the last."""
-    steps = sum(f"Train-{step}/{name}" in rows[0] for step in range(len(rows[0])))
-    columns = [f"Train-{step}/{name}" for step in range(steps)] + [f"Valid/{name}"]
-    return [float(np.mean([row[column] for row in rows])) for column in columns]
+    return [float(np.mean([row[f"{stage}/{name}"] for row in rows])) for stage in recorded_stages(rows[0], name)]
 
 
 def class_table(rows: list[Row]) -> dict[str, dict[str, float]]:
     """For each class of tasks, means over batches of its metrics after adaptation; empty if there is one class."""
     table: dict[str, dict[str, float]] = {}
     for column in rows[0]:
-        if column.startswith("Valid/") and column.count("/") == 2:
+        if column.startswith(f"{LAST_STAGE}/") and column.count("/") == 2:
             _, kind, name = column.split("/")
             table.setdefault(kind, {})[name] = float(np.mean([row[column] for row in rows]))
     return table

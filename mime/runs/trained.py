@@ -79,7 +79,7 @@ def load_run(folder: RunFolder, resources: Resources = HERE) -> TrainedRun:
 
     Args:
         folder: Where training wrote it.
-        resources: Where the episodes of environments outside JAX are lived.
+        resources: Where the episodes of environments outside JAX are collected.
 
     Raises:
         UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.

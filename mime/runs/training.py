@@ -11,16 +11,15 @@ import jax.numpy as jnp
 from mime.configuration.keys import Configuration
 from mime.errors import Failure
 from mime.runs.folder import RunFolder
-from mime.runs.learner import MetaLearner
-from mime.runs.messages import messages_to
 from mime.runs.metrics import Row
+from mime.runs.recorder import messages_to
 from mime.runs.run import Run
-from mime.runs.setup import set_up
+from mime.runs.setup import MetaLearner, set_up
 from mime.runs.signals import stop_requested
 from mime.sampling.resources import HERE, Resources
 
 
-class Outcome(NamedTuple):
+class TrainingResult(NamedTuple):
     """How training ended."""
 
     iteration: int
@@ -31,7 +30,7 @@ class Outcome(NamedTuple):
     """Metrics of the last meta-iteration."""
 
 
-def train(experiment: Configuration, folder: RunFolder, *, seed: int, **options: Any) -> Outcome:
+def train(experiment: Configuration, folder: RunFolder, *, seed: int, **options: Any) -> TrainingResult:
     """Meta-train with one seed: `train_seeds` of a single folder, with its options."""
     return train_seeds(experiment, {seed: folder}, **options)[seed]
 
@@ -44,7 +43,7 @@ def train_seeds(
     resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
     warn: Callable[[str], None] = lambda message: None,
-) -> dict[int, Outcome]:
+) -> dict[int, TrainingResult]:
     """Meta-train with several seeds in turn, all in one process, and record each in a folder of its own.
 
     Everything is compiled once. A processor's seeds take their meta-iterations one after the other, each with the very
@@ -54,7 +53,7 @@ def train_seeds(
         experiment: The configuration.
         folders: Of each seed; made ready by `create`, or on resuming locked.
         resume: Go on from the newest intact checkpoints.
-        resources: Where the episodes of environments outside JAX are lived.
+        resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every meta-iteration.
         warn: Called with anything the user should know at once.
 
@@ -90,7 +89,7 @@ def train_seeds(
         except OSError as error:
             raise Failure(_what_is_kept(error, runs)) from None
         interrupted = stop.is_set()
-        return {run.seed: Outcome(run.iteration, interrupted and not run.finished, run.row) for run in runs}
+        return {run.seed: TrainingResult(run.iteration, interrupted and not run.finished, run.row) for run in runs}
 
 
 class _Step:

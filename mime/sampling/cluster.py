@@ -10,7 +10,7 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from mime.envs.external.hosting import make
 from mime.errors import UserError
-from mime.sampling.hosted import Trouble, report
+from mime.sampling.hosted import WorkerFailure, report_failure
 from mime.sampling.rollouts import Fields, Request, rollout
 
 SECONDS_TO_START = 60.0
@@ -23,7 +23,7 @@ class RolloutActor:
         sys.path[:] = path + [folder for folder in sys.path if folder not in path]
         self._environment = make(env_name, env_kwargs)
 
-    def answer(self, request: Request) -> Fields:
+    def collect(self, request: Request) -> Fields:
         """The fields of the request's episodes."""
         return rollout(self._environment, request)
 
@@ -31,8 +31,14 @@ class RolloutActor:
         """Returns once the actor has been started."""
 
 
-class _Errand(NamedTuple):
-    """Who works on which request, and until when."""
+class _Pending(NamedTuple):
+    """A request under way.
+
+    Attributes:
+        actor: Who works on it.
+        place: Of the request among all.
+        deadline: When its actor is taken to hang, on the monotonic clock.
+    """
 
     actor: ray.actor.ActorHandle
     place: int
@@ -60,32 +66,32 @@ class RayWorkers:
         except Exception as error:  # Ray's own kinds, built-in ones, and plain ones for time-outs.
             raise UserError(f"--ray-address: {address}: {error}") from None
         number = number or int(ray.cluster_resources().get("CPU", 1))
-        self._kind = ray.remote(num_cpus=1, max_restarts=-1)(RolloutActor)
-        self._home, self._timeout = (sys.path, env_name, env_kwargs), timeout
+        self._actor_class = ray.remote(num_cpus=1, max_restarts=-1)(RolloutActor)
+        self._setup, self._timeout = (sys.path, env_name, env_kwargs), timeout
         self._actors = self._started(number)
 
-    def answer(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
+    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
         """See `mime.sampling.hosted.Workers`."""
-        answers: list[Fields | None] = [None] * len(requests)
-        attempts = [0] * len(requests)
+        collected: dict[int, Fields] = {}
+        failures = [0] * len(requests)
         waiting, idle = list(reversed(range(len(requests)))), list(self._actors)
-        busy: dict[ray.ObjectRef, _Errand] = {}
-        while waiting or busy:
+        pending: dict[ray.ObjectRef, _Pending] = {}
+        while waiting or pending:
             while waiting and idle:
                 actor, place = idle.pop(), waiting.pop()
-                reference = actor.answer.remote(requests[place])
-                busy[reference] = _Errand(actor, place, time.monotonic() + self._timeout)
-            for reference in self._stirring(busy):
-                actor, place, _ = busy.pop(reference)
+                reference = actor.collect.remote(requests[place])
+                pending[reference] = _Pending(actor, place, time.monotonic() + self._timeout)
+            for reference in self._ready_or_late(pending):
+                actor, place, _ = pending.pop(reference)
                 try:
-                    answers[place] = self._result(reference)
-                except Trouble as trouble:
-                    attempts[place] += 1
-                    report(describe(requests[place].task), str(trouble), attempts[place])
+                    collected[place] = self._result(reference)
+                except WorkerFailure as failure:
+                    failures[place] += 1
+                    report_failure(describe(requests[place].task), str(failure), failures[place])
                     actor = self._replaced(actor)
                     waiting.append(place)
                 idle.append(actor)
-        return answers
+        return [collected[place] for place in range(len(requests))]
 
     def close(self) -> None:
         """Leave the cluster, which ends the actors."""
@@ -93,7 +99,7 @@ class RayWorkers:
 
     def _started(self, number: int) -> list[ray.actor.ActorHandle]:
         """As many actors as find a processor in time: one that finds none would wait silently for ever."""
-        actors = [self._kind.remote(*self._home) for _ in range(number)]
+        actors = [self._actor_class.remote(*self._setup) for _ in range(number)]
         ready = {actor.ready.remote(): actor for actor in actors}
         started, _ = ray.wait(list(ready), num_returns=number, timeout=SECONDS_TO_START)
         if not started:
@@ -103,12 +109,12 @@ class RayWorkers:
         return [ready[reference] for reference in started]
 
     @staticmethod
-    def _stirring(busy: dict[ray.ObjectRef, "_Errand"]) -> list[ray.ObjectRef]:
+    def _ready_or_late(pending: dict[ray.ObjectRef, _Pending]) -> list[ray.ObjectRef]:
         """The requests that are answered, have failed, or are late; waits for the first."""
-        patience = min(errand.deadline for errand in busy.values()) - time.monotonic()
-        ready, _ = ray.wait(list(busy), timeout=max(patience, 0))
+        remaining = min(request.deadline for request in pending.values()) - time.monotonic()
+        ready, _ = ray.wait(list(pending), timeout=max(remaining, 0))
         now = time.monotonic()
-        return ready or [reference for reference, errand in busy.items() if errand.deadline <= now]
+        return ready or [reference for reference, request in pending.items() if request.deadline <= now]
 
     @staticmethod
     def _result(reference: ray.ObjectRef) -> Fields:
@@ -116,11 +122,11 @@ class RayWorkers:
             # A copy: what Ray returns is a read-only view of its own store.
             return {name: field.copy() for name, field in ray.get(reference, timeout=0).items()}
         except GetTimeoutError:
-            raise Trouble("its worker gave no answer in time") from None
+            raise WorkerFailure("its worker gave no answer in time") from None
         except RayActorError as error:
-            raise Trouble(f"its worker died: {error}") from None
+            raise WorkerFailure(f"its worker died: {error}") from None
         except RayTaskError as error:
-            raise Trouble(f"the environment raised an error:\n{error}") from None
+            raise WorkerFailure(f"the environment raised an error:\n{error}") from None
 
     def _replaced(self, actor: ray.actor.ActorHandle) -> ray.actor.ActorHandle:
         """Another actor in place of one that died or hangs."""

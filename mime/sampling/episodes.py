@@ -1,6 +1,6 @@
-"""Episodes: what a policy lived through, the same whoever collected it."""
+"""Episodes: what a policy saw, did and earned, the same whoever collected them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -11,6 +11,9 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 from mime.envs.grid import Grid
 from mime.policies.distributions import Decisions
 from mime.policies.policy import Policy
+
+INNER_STAGE = "Train-"
+FIRST_STAGE, LAST_STAGE = f"{INNER_STAGE}0", "Valid"
 
 
 class Episodes(eqx.Module):
@@ -88,8 +91,18 @@ def outcomes(stages: Sequence[Episodes], grid: Grid | None = None) -> dict[str, 
 
 def named_stages(stages: Sequence[Any]) -> dict[str, Any]:
     """The stages of adaptation under the names of their columns: `Train-k` after k steps, `Valid` after the last."""
-    *inner, after = stages
-    return {f"Train-{number}": stage for number, stage in enumerate(inner)} | {"Valid": after}
+    return dict(zip(stage_names(len(stages) - 1), stages))
+
+
+def stage_names(num_steps: int) -> list[str]:
+    """The names of the stages before each of so many steps of adaptation, and after the last one."""
+    return [*(f"{INNER_STAGE}{step}" for step in range(num_steps)), LAST_STAGE]
+
+
+def recorded_stages(columns: Collection[str], metric: str) -> list[str]:
+    """The names of the stages of a trial, as many as a table's columns have of the metric."""
+    *inner, _ = stage_names(len(columns))
+    return stage_names(sum(f"{stage}/{metric}" in columns for stage in inner))
 
 
 @runtime_checkable

@@ -24,30 +24,30 @@ from mime.policies.numpy_policy import NumpyPolicy
 from mime.policies.policy import Policy
 from mime.sampling.episodes import Episodes
 from mime.sampling.rollouts import Fields, Request
-from mime.sampling.worker import Home
+from mime.sampling.worker import WorkerSetup
 
-ATTEMPTS = 3
+MAX_FAILURES = 3
 TIMEOUT = 600.0
 logger = logging.getLogger(__name__)
 
 
-class Trouble(Exception):
-    """Why a request was not answered."""
+class WorkerFailure(Exception):
+    """Why a worker did not collect the episodes of a request."""
 
 
 @runtime_checkable
 class Workers(Protocol):
-    """Processes that answer requests."""
+    """Processes that collect episodes."""
 
-    def answer(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
+    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
         """The fields of each request's episodes, in the order of the requests.
 
         Args:
-            requests: To be answered, by whichever worker is free.
+            requests: Each for whichever worker is free.
             describe: Gives a task a name, for messages.
 
         Raises:
-            Failure: If a request was tried several times in vain.
+            Failure: If the episodes of a request failed several times.
         """
         ...
 
@@ -57,12 +57,12 @@ class Workers(Protocol):
 
 
 class HostedSampler:
-    """A `Sampler` that has the episodes lived elsewhere, and never traced by JAX.
+    """A `Sampler` whose episodes are collected in other processes, and never traced by JAX.
 
     Args:
-        environment: Describes the tasks; its episodes are lived by the workers' own instances.
+        environment: Describes the tasks; the workers collect episodes in instances of their own.
         num_trajectories: Trajectories per task.
-        workers: Who lives them.
+        workers: Who collects them.
     """
 
     compiled: ClassVar[bool] = False
@@ -74,17 +74,17 @@ class HostedSampler:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis.
 
         Raises:
-            Failure: If the workers could not live a task's episodes.
+            Failure: If the episodes of a task keep failing.
         """
-        words, acting = words_of(key), numpy_policies(policies)
+        entropy, acting_policies = words_of(key), numpy_policies(policies)
         started = time.perf_counter()  # Not before: the policies may still have been under computation.
         requests = [
-            Request(task, policy, (*words, place), self.num_trajectories)
-            for place, (task, policy) in enumerate(zip(tasks, acting, strict=True))
+            Request(task, policy, (*entropy, place), self.num_trajectories)
+            for place, (task, policy) in enumerate(zip(tasks, acting_policies, strict=True))
         ]
-        fields = self.workers.answer(requests, self.environment.describe)
-        for task, answer in zip(tasks, fields):
-            self._name_what_is_not_finite(task, answer)
+        fields = self.workers.collect(requests, self.environment.describe)
+        for task, collected in zip(tasks, fields):
+            self._name_what_is_not_finite(task, collected)
         episodes = Episodes(**{name: jnp.asarray(np.stack([each[name] for each in fields])) for name in fields[0]})
         steps, seconds = int(np.sum(episodes.valid)), time.perf_counter() - started
         logger.info("%d steps of %d tasks sampled in %.2f s", steps, len(requests), seconds)
@@ -124,8 +124,8 @@ def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
 class LocalWorkers:
     """Worker processes on this machine, started when they are first needed.
 
-    A worker that dies, gives no answer in time, or reports an error is replaced, and its request repeated; since an
-    answer depends on nothing but the request, nobody can tell.
+    A worker that dies, gives no answer in time, or reports an error is replaced, and its request repeated; since the
+    episodes depend on nothing but the request, the numbers stay the same.
 
     Args:
         env_name, env_kwargs: As in the configuration.
@@ -136,37 +136,37 @@ class LocalWorkers:
     def __init__(
         self, env_name: str, env_kwargs: dict[str, Any], *, number: int | None = None, timeout: float = TIMEOUT
     ):
-        self._home = Home(sys.path, env_name, env_kwargs)
+        self._setup = WorkerSetup(sys.path, env_name, env_kwargs)
         self._number = number or len(os.sched_getaffinity(0))
         self._timeout = timeout
         self._idle: list[_Worker] = []
 
-    def answer(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
+    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
         """See `Workers`."""
-        answers: list[Fields | None] = [None] * len(requests)
-        attempts = [0] * len(requests)
+        collected: dict[int, Fields] = {}
+        failures = [0] * len(requests)
         waiting = list(reversed(range(len(requests))))
         busy: dict[_Worker, int] = {}
         try:
             while waiting or busy:
                 while waiting and len(busy) < self._number:
-                    worker = self._idle.pop() if self._idle else _Worker(self._home)
+                    worker = self._idle.pop() if self._idle else _Worker(self._setup)
                     busy[worker] = place = waiting.pop()
                     worker.ask(requests[place], deadline=time.monotonic() + self._timeout)
-                for worker in self._stirring(busy):
+                for worker in self._ready_or_late(busy):
                     place = busy.pop(worker)
                     try:
-                        answers[place] = worker.reply()
+                        collected[place] = worker.reply()
                         self._idle.append(worker)
-                    except Trouble as trouble:
+                    except WorkerFailure as failure:
                         worker.kill()
-                        attempts[place] += 1
-                        report(describe(requests[place].task), str(trouble), attempts[place])
+                        failures[place] += 1
+                        report_failure(describe(requests[place].task), str(failure), failures[place])
                         waiting.append(place)
         finally:
             for worker in busy:
                 worker.kill()
-        return answers
+        return [collected[place] for place in range(len(requests))]
 
     def close(self) -> None:
         """End the processes."""
@@ -174,29 +174,29 @@ class LocalWorkers:
             self._idle.pop().kill()
 
     @staticmethod
-    def _stirring(busy: dict["_Worker", int]) -> list["_Worker"]:
+    def _ready_or_late(busy: dict["_Worker", int]) -> list["_Worker"]:
         """The workers that have answered, have died, or are late; waits for the first."""
-        patience = min(worker.deadline for worker in busy) - time.monotonic()
-        ready = wait([worker.connection for worker in busy], timeout=max(patience, 0))
+        remaining = min(worker.deadline for worker in busy) - time.monotonic()
+        ready = wait([worker.connection for worker in busy], timeout=max(remaining, 0))
         now = time.monotonic()
         return [worker for worker in busy if worker.connection in ready or worker.deadline <= now]
 
 
-def report(task: str, trouble: str, attempt: int) -> None:
-    """Tell of a request that was not answered.
+def report_failure(task: str, reason: str, failures: int) -> None:
+    """Log that the episodes of a task have failed so many times.
 
     Raises:
-        Failure: After the last attempt.
+        Failure: If they are not to be collected again.
     """
-    if attempt == ATTEMPTS:
-        raise Failure(f"task {task}: its episodes failed {ATTEMPTS} times, the last time because {trouble}")
-    logger.warning("task %s: attempt %d failed because %s; it is repeated", task, attempt, trouble)
+    if failures == MAX_FAILURES:
+        raise Failure(f"task {task}: its episodes failed {MAX_FAILURES} times, the last time because {reason}")
+    logger.warning("task %s: failure %d because %s; its episodes are collected again", task, failures, reason)
 
 
 class _Worker:
     """One process, and our end of the line to it."""
 
-    def __init__(self, home: Home):
+    def __init__(self, setup: WorkerSetup):
         self.connection, theirs = Pipe()
         self.deadline = 0.0
         with theirs:
@@ -205,11 +205,11 @@ class _Worker:
                 stdin=subprocess.PIPE,  # Never written to; its end tells the worker that we have ended.
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C in a terminal is for us alone.
-                env=_environment_variables(home.path),
+                env=_environment_variables(setup.path),
             )
         # However this object ends, its process ends with it.
         self.kill = weakref.finalize(self, _end, self.process, self.connection)
-        self._send(home)
+        self._send(setup)
 
     def ask(self, request: Request, *, deadline: float) -> None:
         """Send a request. If the worker is gone, `reply` will tell."""
@@ -220,17 +220,18 @@ class _Worker:
         """The answer, which must be there or late.
 
         Raises:
-            Trouble: If there is none.
+            WorkerFailure: If there is none.
         """
         try:
             reply = self.connection.recv() if self.connection.poll() else None
         except (EOFError, OSError):
             code = self.process.wait()
-            raise Trouble(f"its worker died ({f'signal {-code}' if code < 0 else f'exit status {code}'})") from None
+            end = f"signal {-code}" if code < 0 else f"exit status {code}"
+            raise WorkerFailure(f"its worker died ({end})") from None
         if reply is None:
-            raise Trouble("its worker gave no answer in time")
+            raise WorkerFailure("its worker gave no answer in time")
         if isinstance(reply, str):
-            raise Trouble(f"the environment raised an error:\n{reply.rstrip()}")
+            raise WorkerFailure(f"the environment raised an error:\n{reply.rstrip()}")
         return reply
 
     def _send(self, message: Any) -> None:
@@ -241,7 +242,8 @@ class _Worker:
 def _end(process: subprocess.Popen, connection: Connection) -> None:
     process.kill()
     process.wait()
-    process.stdin.close()
+    if process.stdin is not None:
+        process.stdin.close()
     connection.close()
 
 

@@ -1,4 +1,4 @@
-"""Where episodes are lived: which sampler serves an environment, and what it may use."""
+"""Where episodes are collected: which sampler serves an environment, and what it may use."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers
 
 
 class Resources(NamedTuple):
-    """Where the episodes of environments outside JAX are lived; those written in JAX need none of it."""
+    """Where the episodes of environments outside JAX are collected; those written in JAX need none of it."""
 
     num_workers: int | None = None
     """Worker processes; by default one for each processor."""
@@ -34,12 +34,12 @@ def make_sampler(
     """
     if isinstance(environment, TaskEnvironment):
         return CompiledSampler(environment, num_trajectories)
-    home = experiment.env_name, experiment.env_kwargs
+    names = experiment.env_name, experiment.env_kwargs
     options = {"number": resources.num_workers, "timeout": resources.timeout}
     if resources.ray_address is None:
-        workers = LocalWorkers(*home, **options)
+        workers = LocalWorkers(*names, **options)
     else:
         from mime.sampling.cluster import RayWorkers  # Ray is an extra.
 
-        workers = RayWorkers(*home, address=resources.ray_address, **options)
+        workers = RayWorkers(*names, address=resources.ray_address, **options)
     return HostedSampler(environment, num_trajectories, workers)

@@ -1,4 +1,4 @@
-"""A worker's work: all trajectories of one task, without JAX."""
+"""Rollouts in a worker: all trajectories of one task, without JAX."""
 
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -12,10 +12,10 @@ Fields = dict[str, Shaped[np.ndarray, "trajectories steps ..."]]
 
 
 @runtime_checkable
-class Acting(Protocol):
-    """What acts in a worker: a `mime.policies.numpy_policy.NumpyPolicy`, or anything like it."""
+class ActingPolicy(Protocol):
+    """A policy in a worker: a `mime.policies.numpy_policy.NumpyPolicy`, or anything like it."""
 
-    def begin(self, generator: np.random.Generator) -> "tuple[Acting, np.ndarray | None]":
+    def begin(self, generator: np.random.Generator) -> "tuple[ActingPolicy, np.ndarray | None]":
         """How it acts in a trajectory that begins, and the latent drawn for it; None without one."""
         ...
 
@@ -29,44 +29,46 @@ class Acting(Protocol):
 
 
 class Request(NamedTuple):
-    """What a worker is asked for. The answer depends on nothing else: not on the worker, nor on what it did before.
+    """What a worker is to collect. The episodes depend on nothing else: not on the worker, nor on what it did before.
 
     Attributes:
         task: One of the environment's tasks.
         policy: That acts.
-        words: Name the sampling call and the task's place in it; everything random follows from them.
+        entropy: Of everything random; it names the sampling call and the task's place in it.
         num_trajectories: Trajectories to collect.
     """
 
     task: Any
-    policy: Acting
-    words: tuple[int, ...]
+    policy: ActingPolicy
+    entropy: tuple[int, ...]
     num_trajectories: int
 
 
 def rollout(environment: HostedEnvironment, request: Request) -> Fields:
     """The fields of `mime.sampling.episodes.Episodes`, each one contiguous array `[trajectories steps ...]`.
 
-    The noise of an action depends on the request's words, the trajectory and the step, and on nothing else. Steps after
-    an episode's end are zeros and not valid.
+    The noise of an action depends on the request's entropy, the trajectory and the step, and on nothing else. Steps
+    after an episode's end are zeros and not valid.
     """
     env = environment.enter(request.task)
     fields = blank(environment, request.num_trajectories)
     for trajectory in range(request.num_trajectories):
-        noise_seed, env_seed = np.random.SeedSequence([*request.words, trajectory]).spawn(2)
+        noise_seed, env_seed = np.random.SeedSequence([*request.entropy, trajectory]).spawn(2)
         generator = np.random.Generator(np.random.Philox(noise_seed))
         policy, latent = request.policy.begin(generator)
         noise = policy.noise(generator, environment.horizon)
         seed = int(env_seed.generate_state(1)[0])
         seed_globally(seed)
-        live(env, policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
+        collect_episode(env, policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
         if latent is not None:
             shape = request.num_trajectories, environment.horizon, latent.size
             fields.setdefault("latents", np.zeros(shape, np.float32))[trajectory] = latent
     return fields
 
 
-def live(env: gymnasium.Env, policy: Acting, noise: np.ndarray, seed: int, fields: dict[str, np.ndarray]) -> None:
+def collect_episode(
+    env: gymnasium.Env, policy: ActingPolicy, noise: np.ndarray, seed: int, fields: dict[str, np.ndarray]
+) -> None:
     """Fill the fields `[steps ...]` of one trajectory."""
     observation, _ = env.reset(seed=seed)
     for step in range(len(noise)):

@@ -16,7 +16,7 @@ from mime.envs.external.hosting import make
 from mime.sampling.rollouts import rollout
 
 
-class Home(NamedTuple):
+class WorkerSetup(NamedTuple):
     """A worker's first message: what it needs to know to build its environment.
 
     Attributes:
@@ -31,13 +31,13 @@ class Home(NamedTuple):
 
 def serve(connection: Connection) -> None:
     """Answer requests with fields, or with the traceback of what went wrong, until the connection closes."""
-    home: Home = connection.recv()
-    sys.path[:] = home.path
+    setup: WorkerSetup = connection.recv()
+    sys.path[:] = setup.path
     environment = None
     while True:
         request = connection.recv()
         try:
-            environment = environment or make(home.env_name, home.env_kwargs)
+            environment = environment or make(setup.env_name, setup.env_kwargs)
             reply = rollout(environment, request)
         except Exception:
             reply = traceback.format_exc()

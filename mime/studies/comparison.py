@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
 from mime.studies.estimates import Estimate, estimate, probability_of_improvement
 from mime.studies.methods import in_order
 from mime.studies.records import Record, Table
 
 LAST = 10
-BEFORE, AFTER = "Train-0", "Valid"
+BEFORE, AFTER = FIRST_STAGE, LAST_STAGE
 
 
 class Curve(NamedTuple):
@@ -120,7 +121,7 @@ def learning_curve(records: Sequence[Record], column: str) -> Curve | None:
 
 def adaptation_curve(records: Sequence[Record], name: str) -> Curve | None:
     """A held-out metric against steps of adaptation; as many of them as all runs were tested with."""
-    curves = [_adaptation(record.test, name) for record in records if f"Valid/{name}" in record.test]
+    curves = [_adaptation(record.test, name) for record in records if f"{AFTER}/{name}" in record.test]
     if not curves:
         return None
     steps = min(len(curve) for curve in curves)
@@ -128,8 +129,7 @@ def adaptation_curve(records: Sequence[Record], name: str) -> Curve | None:
 
 
 def _adaptation(test: Table, name: str) -> Float[np.ndarray, "steps"]:
-    steps = sum(f"Train-{step}/{name}" in test for step in range(len(test)))
-    return np.array([test[f"{stage}/{name}"].mean() for stage in [*(f"Train-{step}" for step in range(steps)), AFTER]])
+    return np.array([test[f"{stage}/{name}"].mean() for stage in recorded_stages(test, name)])
 
 
 def _stack(columns: Sequence[Float[np.ndarray, "_rows"]]) -> Float[np.ndarray, "seeds rows"]:

@@ -11,17 +11,19 @@ from typing import Protocol, runtime_checkable
 
 from mime.studies.plan import CONSOLE, PlannedRun
 
-Begun = Callable[[subprocess.Popen], None]
+PROCESS = "mime.commands.planned_run"
+"""The module that a run's process executes: by name, since commands stand above studies."""
+Started = Callable[[subprocess.Popen], None]
 
 
-def make(run: PlannedRun, begun: Begun = lambda process: None) -> int:
+def make(run: PlannedRun, started: Started = lambda process: None) -> int:
     """Make a run in a process of its own, and wait for it; what it prints goes to `console.txt` in its folder.
 
     A process a run, so that one which crashes or runs out of memory takes no other with it, and leaves nothing behind.
 
     Args:
         run: What is to be done.
-        begun: Called with the process, which stops at the end of its standard input.
+        started: Called with the process, which stops at the end of its standard input.
 
     Returns:
         The exit status; negative if a signal ended it.
@@ -30,29 +32,29 @@ def make(run: PlannedRun, begun: Begun = lambda process: None) -> int:
     run.folder.mkdir(parents=True, exist_ok=True)
     with open(run.folder / CONSOLE, "wb") as console:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mime.commands.planned_run", json.dumps(job)],
+            [sys.executable, "-m", PROCESS, json.dumps(job)],
             stdin=subprocess.PIPE,
             stdout=console,
             stderr=subprocess.STDOUT,
             # Ctrl-C reaches the study alone, which then asks its workers to stop.
             start_new_session=True,
         )
-        begun(process)
+        started(process)
         try:
             return process.wait()
         finally:
             _ask_to_stop(process)
 
 
-def last_words(folder: Path) -> str:
+def last_error(folder: Path) -> str:
     """The message that a run which failed ended with."""
     try:
         lines = (folder / CONSOLE).read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
         return ""
-    words = [line.strip() for line in lines if line.strip(" │╭╰─╮╯")]
-    told = [line.removeprefix("error ") for line in words if line.startswith("error ")]
-    return (told or words or [""])[-1]
+    printed = [line.strip() for line in lines if line.strip(" │╭╰─╮╯")]
+    errors = [line.removeprefix("error ") for line in printed if line.startswith("error ")]
+    return (errors or printed or [""])[-1]
 
 
 @runtime_checkable
@@ -101,13 +103,13 @@ class LocalPool:
         self._threads.shutdown()
 
     def _make(self, run: PlannedRun) -> int:
-        def begun(process: subprocess.Popen) -> None:
+        def started(process: subprocess.Popen) -> None:
             with self._lock:
                 self._running.add(process)
                 if self._stopped:
                     _ask_to_stop(process)
 
-        return make(run, begun)
+        return make(run, started)
 
 
 def _ask_to_stop(process: subprocess.Popen) -> None:

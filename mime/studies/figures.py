@@ -7,7 +7,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from mime.drawing import curves as compare
-from mime.studies.comparison import BEFORE, Comparison, Curve, adaptation_curve, held_out, learning_curve
+from mime.studies.comparison import AFTER, BEFORE, Comparison, Curve, adaptation_curve, held_out, learning_curve
 from mime.studies.estimates import Estimate, estimate
 from mime.studies.methods import PEARL
 from mime.studies.records import Record
@@ -75,8 +75,8 @@ def _summaries(comparison: Comparison) -> list[Entry]:
 
 def _training(comparison: Comparison) -> list[Entry]:
     kinds = [
-        Kind("learning-return", "Learning: return", "Valid/Returns", "return after adaptation"),
-        Kind("learning-success", "Learning: success", "Valid/Success", "success after adaptation", SHARE),
+        Kind("learning-return", "Learning: return", f"{AFTER}/Returns", "return after adaptation"),
+        Kind("learning-success", "Learning: success", f"{AFTER}/Success", "success after adaptation", SHARE),
         Kind("eta", "Weight of the intrinsic reward", "EtaShare", "sigmoid of eta", SHARE),
     ]
     caption = "On training tasks, {} in each meta-iteration, against the steps that training has taken."
@@ -122,5 +122,5 @@ def _exploration(comparison: Comparison) -> list[Entry]:
 
 
 def _coverage(records: list[Record]) -> tuple[Estimate, Estimate] | None:
-    before, after = (held_out(records, "Coverage", stage) for stage in (BEFORE, "Valid"))
+    before, after = (held_out(records, "Coverage", stage) for stage in (BEFORE, AFTER))
     return None if before is None or after is None else (estimate([before]), estimate([after]))

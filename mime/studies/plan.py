@@ -12,6 +12,7 @@ from mime.configuration.keys import Configuration, kebab, nearest
 from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
+from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
 from mime.studies.methods import METHODS, PEARL
 
 CONSOLE = "console.txt"
@@ -84,7 +85,8 @@ def configuration_of(path: Path, method: str) -> Path | None:
 
 def applicable(overrides: Sequence[str], kind: type[Configuration]) -> list[str]:
     """Of options that give keys of the configuration other values, those whose key the algorithm has."""
-    return [word for group in option_groups(overrides) if option_name(group[0]) in _keys(kind) for word in group]
+    groups = option_groups(overrides)
+    return [argument for group in groups if option_name(group[0]) in _keys(kind) for argument in group]
 
 
 def require_known(overrides: Sequence[str], kinds: set[type[Configuration]]) -> None:
@@ -99,14 +101,14 @@ def require_known(overrides: Sequence[str], kinds: set[type[Configuration]]) -> 
             raise UserError(f"{group[0]}: is neither an option of mime study nor a key{nearest(group[0][2:], known)}")
 
 
-def option_groups(words: Sequence[str]) -> list[list[str]]:
-    """Words of a command line in groups that begin with an option; a first group may begin without one."""
+def option_groups(arguments: Sequence[str]) -> list[list[str]]:
+    """Arguments of a command line in groups that begin with an option; a first group may begin without one."""
     groups: list[list[str]] = []
-    for word in words:
+    for argument in arguments:
         # Negative numbers are values.
-        if not groups or re.match(r"--?[a-zA-Z]", word):
+        if not groups or re.match(r"--?[a-zA-Z]", argument):
             groups.append([])
-        groups[-1].append(word)
+        groups[-1].append(argument)
     return groups
 
 
@@ -128,7 +130,7 @@ def is_finished(folder: Path, experiment: Configuration, seed: int, length: Leng
         and bool(trained)
         and trained[-1].get("Iteration") == str(length.iterations)
         and len(tested) == length.batches
-        and sum(bool(re.fullmatch(r"Train-\d+/Returns", name or "")) for name in tested[0]) == length.steps
+        and len(recorded_stages(tested[0], "Returns")) == length.steps + 1
     )
 
 
@@ -140,11 +142,11 @@ def iterations_done(folder: Path) -> int:
         return 0
 
 
-def outcome(folder: Path) -> str:
-    """What a finished run came to, in a few words."""
+def scores(folder: Path) -> str:
+    """Held-out return and success of a finished run, before and after adaptation."""
     rows = _rows(folder / "test_result.csv")
     returns, success = (
-        [sum(float(row[f"{stage}/{name}"]) for row in rows) / len(rows) for stage in ("Train-0", "Valid")]
+        [sum(float(row[f"{stage}/{name}"]) for row in rows) / len(rows) for stage in (FIRST_STAGE, LAST_STAGE)]
         for name in ("Returns", "Success")
     )
     return f"held-out return {returns[0]:.2f} → {returns[1]:.2f}  success {success[0]:.0%} → {success[1]:.0%}"

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mime.errors import UserError
+from mime.runs.metrics import OLD_OUTER_STEP, OUTER_STEP, OUTER_STEPS
 from mime.studies import history
 from mime.studies.methods import folder_name
 
@@ -33,7 +34,7 @@ class Record:
         train: Columns of the training, a row per meta-iteration; empty without any.
         test: Columns of the test, a row per batch; empty without any.
         document: What `config.json` holds; empty if it is missing or damaged.
-        remarks: What is wrong with the run, a sentence each.
+        remarks: What is wrong with the run, a line each.
     """
 
     path: Path
@@ -103,6 +104,8 @@ def read(path: Path) -> Record:
 def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
     """The columns of a CSV file up to the first row that is damaged, and what is wrong with it.
 
+    What became of the outer step, a word or in older files a code, is the code in a column `OuterStep`.
+
     Args:
         path: The file; without one, there are no columns and nothing is wrong.
         counter: A column that must count 1, 2, ...
@@ -115,11 +118,12 @@ def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
         return {}, [f"{path.name} cannot be read: {error}"]
     # What follows the last line break is torn, unless it is nothing.
     header, *rows = [*lines[:-1], *([lines[-1]] if lines[-1] else [])] or [[]]
+    header = [OUTER_STEP if name == OLD_OUTER_STEP else name for name in header]
     if counter not in header or len(set(header)) < len(header):
         return {}, [f"{path.name} is damaged: it has no header with a column {counter}"]
     numbers, remarks = [], []
     for place, row in enumerate(rows, start=1):
-        values = _numbers(row, len(header))
+        values = _numbers(row, header)
         if values is None or values[header.index(counter)] != place:
             remarks.append(f"{path.name} is damaged in row {place}; {place - 1} of {len(rows)} rows are used")
             break
@@ -129,13 +133,18 @@ def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
     return dict(zip(header, np.array(numbers).T)), remarks
 
 
-def _numbers(row: Sequence[str], length: int) -> list[float] | None:
-    if len(row) != length:
+def _numbers(row: Sequence[str], header: Sequence[str]) -> list[float] | None:
+    if len(row) != len(header):
         return None
     try:
-        return [{"False": 0.0, "True": 1.0}[word] if word in ("False", "True") else float(word) for word in row]
+        return [_number(name, cell) for name, cell in zip(header, row)]
     except ValueError:
         return None
+
+
+def _number(name: str, cell: str) -> float:
+    codes = {word: code for code, word in OUTER_STEPS.items()} if name == OUTER_STEP else {"False": 0, "True": 1}
+    return float(codes.get(cell, cell))
 
 
 def _read_document(path: Path) -> tuple[dict[str, Any], list[str]]:

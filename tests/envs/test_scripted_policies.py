@@ -33,7 +33,7 @@ def test_scripted_policies_solve_as_much_as_in_a_plain_loop(tmp_path):
     plain, goals = zip(*(plain_loop(task, max(HORIZONS)) for task in tasks))
     policies = [Scripted(task.kind, goal) for task, goal in zip(tasks, goals)]
     requests = [Request(task, policy, (place,), 1) for place, (task, policy) in enumerate(zip(tasks, policies))]
-    sampled = [fields["success"][0] for fields in workers.answer(requests, environment.describe)]
+    sampled = [fields["success"][0] for fields in workers.collect(requests, environment.describe)]
     workers.close()
     rows = []
     for kind in dict.fromkeys(task.kind for task in tasks):

@@ -1,90 +1,20 @@
-"""Metrics reach the CSV file, the log and TensorBoard, and can be cut back to any moment."""
-
-import csv
+"""The columns of a run, in their order, by class of tasks, and in words."""
 
 import numpy as np
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+import pytest
 
-from mime.runs.metrics import Recorder, cut_back, ordered
+from mime.envs.external import hosting
+from mime.meta.trpo import OuterStep
+from mime.runs.metrics import class_metrics, log_line, ordered, warnings_of
+from mime.runs.setup import set_up, stream
+from mime.sampling.resources import Resources
+from tests.small_runs import small
 
-
-def recorder(folder, start=0):
-    return Recorder(
-        folder, "train", events=folder, pictures=folder / "train_trajectories", x_axis="TotalEnvSteps", start=start
-    )
-
-
-def write(record, iterations):
-    for iteration in iterations:
-        row = {"TotalEnvSteps": 100 * iteration, "Iteration": iteration, "Valid/Returns": -1 / iteration}
-        record.row(row)
-        record.log(f"iteration {iteration}")
-        record.picture("ValidTrajectories", np.full((8, 9, 3), iteration, np.uint8), 100 * iteration)
-
-
-def scalars(folder, tag="Valid/Returns"):
-    events = EventAccumulator(str(folder))
-    events.Reload()
-    return [(event.step, round(event.value, 6)) for event in events.Scalars(tag)]
-
-
-def test_every_place_has_every_row(tmp_path):
-    record = recorder(tmp_path)
-    write(record, [1, 2])
-    record.close()
-    with open(tmp_path / "train_result.csv", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["TotalEnvSteps"] for row in rows] == ["100", "200"]
-    assert [float(row["Valid/Returns"]) for row in rows] == [-1, -0.5]
-    assert (tmp_path / "train_log.txt").read_text() == "iteration 1\niteration 2\n"
-    assert scalars(tmp_path) == [(100, -1), (200, -0.5)]
-    images = EventAccumulator(str(tmp_path / "train_trajectories"))
-    images.Reload()
-    assert [(image.step, image.width, image.height) for image in images.Images("ValidTrajectories")] == [
-        (100, 9, 8),
-        (200, 9, 8),
-    ]
-
-
-def test_rows_are_on_disk_at_once(tmp_path):
-    record = recorder(tmp_path)
-    write(record, [1])
-    assert (tmp_path / "train_result.csv").read_text().count("\n") == 2
-    assert scalars(tmp_path) == [(100, -1)]
-    record.close()
-
-
-def test_cut_back_to_a_moment_and_go_on(tmp_path):
-    record = recorder(tmp_path)
-    write(record, [1, 2])
-    sizes = record.sizes()
-    write(record, [3, 4])
-    record.close()
-    cut_back(tmp_path, sizes)
-    record = recorder(tmp_path, start=2)
-    write(record, [3])
-    record.close()
-    assert [line.split(",")[0] for line in (tmp_path / "train_result.csv").read_text().splitlines()] == [
-        "TotalEnvSteps",
-        "100",
-        "200",
-        "300",
-    ]
-    assert (tmp_path / "train_log.txt").read_text() == "iteration 1\niteration 2\niteration 3\n"
-    assert [step for step, _ in scalars(tmp_path)] == [100, 200, 300]
-
-
-def test_cut_back_to_the_beginning_leaves_what_others_wrote(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    record = recorder(tmp_path)
-    write(record, [1])
-    record.close()
-    cut_back(tmp_path, {})
-    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["notes.txt"]
+TOY = "tests.sampling.toy:Toy"
 
 
 def test_columns_are_in_the_order_of_the_loop():
-    names = ["Verdict", "KL", "Eta", "Dynamics/OldMSELoss", "Valid/Returns", "Train-10/Returns", "Train-9/Returns"]
+    names = ["OuterStep", "KL", "Eta", "Dynamics/OldMSELoss", "Valid/Returns", "Train-10/Returns", "Train-9/Returns"]
     assert list(ordered(dict.fromkeys(names, 0.0))) == [
         "Train-9/Returns",
         "Train-10/Returns",
@@ -92,5 +22,49 @@ def test_columns_are_in_the_order_of_the_loop():
         "Dynamics/OldMSELoss",
         "Eta",
         "KL",
-        "Verdict",
+        "OuterStep",
     ]
+
+
+def test_class_metrics():
+    environment = hosting.make(TOY, {"max_episode_steps": 6})
+    environment.class_of = lambda task: "right" if task["goal"] > 0 else "left"
+    setup = set_up(small(env_name=TOY, env_kwargs={"max_episode_steps": 6}), 0, Resources(1))
+    tasks = environment.test_batch(0)[8:14]
+    trial = setup.learner.adapt_and_evaluate(setup.state, tasks, stream(0, 0), num_steps=1)
+    setup.sampler.close()
+    metrics = class_metrics(environment, ("left", "right", "up"), tasks, setup.learner.stages(trial))
+    returns = np.asarray(trial.after.episodes.returns())
+    right = np.array([task["goal"] > 0 for task in tasks])
+    assert metrics["Valid/right/Returns"] == pytest.approx(returns[right].mean())
+    assert metrics["Valid/left/Returns"] == pytest.approx(returns[~right].mean())
+    assert np.isnan(metrics["Train-0/up/Success"])
+    success, valid = np.asarray(trial.after.episodes.success), np.asarray(trial.after.episodes.valid)
+    last = [[s[v][-1] for s, v in zip(*task)] for task in zip(success, valid)]
+    assert metrics["Valid/LastStepSuccess"] == pytest.approx(np.mean(last))
+
+
+def test_a_line_of_the_log():
+    row = {"Iteration": 2, "TotalEnvSteps": 1600, "KL": 0.00651, "OuterStep": 0}
+    row |= {"Train-0/Returns": -4.0, "Train-0/Success": 0.0, "Valid/Returns": -2.5, "Valid/Success": 0.75}
+    assert log_line(row, small(), 1.5) == (
+        "iteration 2/8  steps 1600  return -4.000 -> -2.500  success 0.00 -> 0.75  kl 0.0065  1.50 s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (OuterStep.NO_IMPROVEMENT, "no step improved the surrogate"),
+        (OuterStep.OUTSIDE_TRUST_REGION, "every step left the trust region"),
+        (OuterStep.NOT_FINITE, "gradient, surrogate or KL was not finite"),
+    ],
+)
+def test_what_went_wrong_is_said(step, reason):
+    assert warnings_of({"NonFinite": 0, "OuterStep": int(step)}) == [f"the policy was not changed: {reason}"]
+    assert warnings_of({"NonFinite": 2, "OuterStep": 0, "Dynamics/Refused": True}) == [
+        "2 steps had rewards or observations that are not finite",
+        "the dynamics model was not changed: its update was not finite",
+    ]
+    assert warnings_of({"NonFinite": 0, "RefusedUpdates": 5}) == ["5 updates were left out: they were not finite"]
+    assert warnings_of({"NonFinite": 0, "OuterStep": 0, "Dynamics/Refused": False}) == []

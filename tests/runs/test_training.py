@@ -29,8 +29,8 @@ def rows(path, name="train_result.csv"):
 
 
 def test_the_run_folder_holds_what_was_promised(tmp_path):
-    outcome = run(tmp_path, use_vime=True, adapt_eta=True)
-    assert outcome.iteration == ITERATIONS
+    result = run(tmp_path, use_vime=True, adapt_eta=True)
+    assert result.iteration == ITERATIONS
     names = {path.name for path in tmp_path.iterdir()}
     assert {"config.json", "policy.safetensors", "dynamics.safetensors", "checkpoints", "train_log.txt"} <= names
     assert {"train_result.csv", "train_trajectories", "figures"} <= names
@@ -59,8 +59,8 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, method, monk
         run(tmp_path / "stopped", **keys)
     monkeypatch.undo()
     assert len(rows(tmp_path / "stopped")) == 3
-    outcome = run(tmp_path / "stopped", resume=True, **keys)
-    assert outcome.iteration == ITERATIONS
+    result = run(tmp_path / "stopped", resume=True, **keys)
+    assert result.iteration == ITERATIONS
     assert results(tmp_path / "stopped") == results(tmp_path / "whole")
 
 
@@ -78,7 +78,7 @@ def stop_after(monkeypatch, iterations):
             raise Crash
         return "a line"
 
-    monkeypatch.setattr(runs, "sentence", counting)
+    monkeypatch.setattr(runs, "log_line", counting)
     original = runs.Recorder.row
     written = iter(range(iterations))
     monkeypatch.setattr(
@@ -94,9 +94,9 @@ def test_training_longer_goes_on_from_the_end(tmp_path):
 
 
 def test_resuming_a_finished_run_changes_nothing(tmp_path):
-    outcome = run(tmp_path)
+    result = run(tmp_path)
     before = results(tmp_path)
-    assert run(tmp_path, resume=True).row == outcome.row
+    assert run(tmp_path, resume=True).row == result.row
     assert results(tmp_path) == before
 
 
@@ -127,9 +127,9 @@ def test_a_signal_ends_the_run_after_the_iteration_under_way_with_a_checkpoint(t
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
 
-    outcome = train(experiment, folder, seed=0, resume=False, report=interrupt)
+    result = train(experiment, folder, seed=0, resume=False, report=interrupt)
     folder.unlock()
-    assert (outcome.iteration, outcome.interrupted) == (3, True)
+    assert (result.iteration, result.interrupted) == (3, True)
     assert (tmp_path / "stopped" / "checkpoints" / "3").is_dir()
     run(tmp_path / "stopped", resume=True)
     run(tmp_path / "whole")
@@ -162,7 +162,7 @@ def test_rewards_that_are_not_finite_are_named_and_never_learned_from(tmp_path, 
 
 
 def test_a_disk_error_keeps_the_checkpoint_and_tells_how_to_go_on(tmp_path, monkeypatch):
-    from mime.runs.metrics import Recorder
+    from mime.runs.recorder import Recorder
 
     original = Recorder.row
 
@@ -199,9 +199,9 @@ def test_testing_reports_every_inner_step_of_every_batch(tmp_path):
 @pytest.mark.learning
 def test_meta_training_makes_adaptation_work(tmp_path):
     keys = {"hidden_sizes": [64, 64], "meta_batch_size": 20, "fast_batch_size": 20, "num_batches": 40, "fast_lr": 0.1}
-    outcome = run(tmp_path, pre_epochs=0, **keys)
-    assert outcome.row["Valid/Returns"] > -25
-    assert outcome.row["Train-0/Returns"] < -33
+    result = run(tmp_path, pre_epochs=0, **keys)
+    assert result.row["Valid/Returns"] > -25
+    assert result.row["Train-0/Returns"] < -33
 
 
 def test_several_seeds_in_one_process_are_what_each_is_alone(tmp_path):
@@ -209,8 +209,8 @@ def test_several_seeds_in_one_process_are_what_each_is_alone(tmp_path):
     for seed, folder in folders.items():
         folder.create(overwrite=False)
         folder.write_config(small(use_vime=True), seed)
-    outcomes = train_seeds(small(use_vime=True), folders, resume=False)
-    assert {seed: outcome.iteration for seed, outcome in outcomes.items()} == {3: ITERATIONS, 5: ITERATIONS}
+    trained = train_seeds(small(use_vime=True), folders, resume=False)
+    assert {seed: result.iteration for seed, result in trained.items()} == {3: ITERATIONS, 5: ITERATIONS}
     for seed in folders:
         run(tmp_path / "alone", seed=seed, use_vime=True)
         assert results(tmp_path / f"seed-{seed}") == results(tmp_path / "alone")

@@ -30,13 +30,13 @@ def test_episodes_are_those_of_local_processes(reference):
     assert_same(episodes_of(one), reference)
 
 
-@pytest.mark.parametrize(("trouble", "timeout"), [("kill", 60.0), ("raise", 60.0), ("hang", 8.0)])
-def test_a_worker_that_fails_once_is_replaced(reference, trouble, timeout, tmp_path):
+@pytest.mark.parametrize(("failure", "timeout"), [("kill", 60.0), ("raise", 60.0), ("hang", 8.0)])
+def test_a_worker_that_fails_once_is_replaced(reference, failure, timeout, tmp_path):
     marker = tmp_path / "happened"
-    assert_same(episodes_of(on_ray(trouble=trouble, marker=str(marker), timeout=timeout)), reference)
+    assert_same(episodes_of(on_ray(failure=failure, marker=str(marker), timeout=timeout)), reference)
     assert marker.exists()
 
 
 def test_a_task_that_keeps_failing_is_named():
     with pytest.raises(Failure, match=r"\{'goal': 0.4\}.*3 times"):
-        episodes_of(on_ray(trouble="raise"))
+        episodes_of(on_ray(failure="raise"))

@@ -14,7 +14,7 @@ from mime.envs.navigation import DenseNavigation
 from mime.envs.task_environment import TaskEnvironment
 from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
 from mime.sampling.compiled import CompiledSampler
-from mime.sampling.episodes import Episodes, Sampler
+from mime.sampling.episodes import Sampler
 
 KEY = jax.random.key(0)
 TASKS, TRAJECTORIES = 3, 4
@@ -212,17 +212,3 @@ def test_discrete_actions():
     for actions, expected in zip(np.asarray(episodes.actions), probabilities):
         counts = np.bincount(actions.ravel(), minlength=3)
         assert stats.chisquare(counts, actions.size * expected).pvalue > 1e-4
-
-
-def test_returns_and_success_ignore_invalid_steps():
-    valid = jnp.array([[True, True, False], [True, True, True]])
-    episodes = Episodes(
-        observations=jnp.zeros((2, 3, 1)),
-        actions=jnp.zeros((2, 3, 1)),
-        rewards=jnp.array([[1.0, 2.0, jnp.nan], [1.0, 2.0, 4.0]]),
-        next_observations=jnp.zeros((2, 3, 1)),
-        success=jnp.array([[False, False, True], [False, True, False]]),
-        valid=valid,
-    )
-    np.testing.assert_array_equal(episodes.returns(), [3, 7])
-    np.testing.assert_array_equal(episodes.solved(), [False, True])

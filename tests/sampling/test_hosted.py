@@ -1,4 +1,4 @@
-"""Episodes lived in worker processes: the same whoever lives them, whatever happens to the workers."""
+"""Episodes collected in worker processes: the same whoever collects them, whatever happens to the workers."""
 
 import os
 import signal
@@ -143,17 +143,17 @@ def test_workers_do_without_jax():
     assert not np.any(episodes.observations[..., 1] == np.float32(os.getpid()))
 
 
-@pytest.mark.parametrize("trouble", ["kill", "raise"])
-def test_a_worker_that_fails_once_is_replaced(reference, trouble, tmp_path):
+@pytest.mark.parametrize("failure", ["kill", "raise"])
+def test_a_worker_that_fails_once_is_replaced(reference, failure, tmp_path):
     marker = tmp_path / "happened"
-    assert_same(episodes_of(sampler(trouble=trouble, marker=str(marker))), reference)
+    assert_same(episodes_of(sampler(failure=failure, marker=str(marker))), reference)
     assert marker.exists()
 
 
 def test_a_worker_that_hangs_is_replaced(reference, tmp_path):
     marker = tmp_path / "happened"
     started = time.monotonic()
-    assert_same(episodes_of(sampler(trouble="hang", marker=str(marker), timeout=4.0)), reference)
+    assert_same(episodes_of(sampler(failure="hang", marker=str(marker), timeout=4.0)), reference)
     assert marker.exists()
     assert time.monotonic() - started > 4
 
@@ -166,16 +166,16 @@ def test_a_worker_that_was_killed_while_idle_is_replaced(reference):
     assert_same(episodes_of(one), reference)
 
 
-@pytest.mark.parametrize(("trouble", "reason"), [("kill", "signal 9"), ("raise", "the robot fell over")])
-def test_a_task_that_keeps_failing_is_named(trouble, reason):
-    with pytest.raises(Failure, match=r"\{'goal': 0.4\}.*3 times") as failure:
-        episodes_of(sampler(trouble=trouble))
-    assert reason in str(failure.value)
+@pytest.mark.parametrize(("failure", "reason"), [("kill", "signal 9"), ("raise", "the robot fell over")])
+def test_a_task_that_keeps_failing_is_named(failure, reason):
+    with pytest.raises(Failure, match=r"\{'goal': 0.4\}.*3 times") as raised:
+        episodes_of(sampler(failure=failure))
+    assert reason in str(raised.value)
     assert not children()
 
 
 def test_rewards_that_are_not_finite_are_named(caplog):
-    episodes = episodes_of(sampler(trouble="nan"))
+    episodes = episodes_of(sampler(failure="nan"))
     assert np.isnan(episodes.rewards[1, :, 0]).all()
     messages = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert messages == ["task {'goal': 0.4}: rewards not finite at trajectory 0, step 0: nan"]
@@ -188,7 +188,7 @@ def test_an_interrupt_leaves_no_process(tmp_path, request):
     marker = tmp_path / "hanging"
     when(marker, os.kill, os.getpid(), signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        episodes_of(sampler(trouble="hang", marker=str(marker)))
+        episodes_of(sampler(failure="hang", marker=str(marker)))
     assert not children()
 
 
@@ -205,7 +205,7 @@ def test_workers_die_with_their_parent(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
 
         when(Path({str(marker)!r}), die)
-        one = sampler(trouble="hang", marker={str(marker)!r})
+        one = sampler(failure="hang", marker={str(marker)!r})
         one(policies_for(one), TASKS, KEY)
     """)
     assert subprocess.run([sys.executable, "-c", program], timeout=120, check=False).returncode == -signal.SIGKILL

@@ -1,4 +1,4 @@
-"""A small environment that misbehaves on demand, for workers to live in."""
+"""A small environment that misbehaves on demand, for workers."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ class Toy(gymnasium.Env):
     """A point on a line. Its reward is minus the distance to the task's goal; observations are a little noisy.
 
     Args:
-        trouble: What happens, once or always, on the first step in a task whose goal is positive: `kill`, `hang`,
+        failure: What happens, once or always, on the first step in a task whose goal is positive: `kill`, `hang`,
             `raise`, `nan`, or nothing.
         marker: A file whose existence means that it has happened; without one, it happens again and again.
         discrete: Whether actions are 0, 1 and 2 in place of [-1, 1].
@@ -21,11 +21,11 @@ class Toy(gymnasium.Env):
 
     observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (2,), np.float64)
 
-    def __init__(self, trouble: str = "", marker: str = "", discrete: bool = False, render_mode: str | None = None):
+    def __init__(self, failure: str = "", marker: str = "", discrete: bool = False, render_mode: str | None = None):
         box = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
         self.action_space = gymnasium.spaces.Discrete(3) if discrete else box
         self.render_mode = render_mode
-        self.trouble, self.marker, self.discrete, self.goal = trouble, marker, discrete, 0.0
+        self.failure, self.marker, self.discrete, self.goal = failure, marker, discrete, 0.0
 
     def sample_tasks(self, n):
         return [{"goal": float(goal)} for goal in self.np_random.normal(size=n)]
@@ -60,21 +60,21 @@ class Toy(gymnasium.Env):
 
     def _misbehave(self):
         happened = self.marker and Path(self.marker).exists()
-        if self.goal <= 0 or self.steps != 1 or not self.trouble or happened:
+        if self.goal <= 0 or self.steps != 1 or not self.failure or happened:
             return 0.0
         if self.marker:
             Path(self.marker).touch()
-        if self.trouble == "kill":
+        if self.failure == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
-        if self.trouble == "hang":
+        if self.failure == "hang":
             time.sleep(3600)
-        if self.trouble == "raise":
+        if self.failure == "raise":
             raise RuntimeError("the robot fell over [/red]")
         return float("nan")
 
 
 class Modules(Toy):
-    """Tells, by its observation, whether JAX is loaded in the process it lives in, and which process that is."""
+    """Tells, by its observation, whether JAX is loaded in its process, and which process that is."""
 
     def _observation(self):
         import sys

@@ -7,7 +7,7 @@ import pytest
 from mime.errors import UserError
 from mime.studies import history
 from mime.studies.plan import PlannedRun
-from mime.studies.records import read, read_all
+from mime.studies.records import read, read_all, read_table
 from tests.studies.made_up import made_up
 
 
@@ -61,6 +61,19 @@ def test_rows_from_the_first_damaged_one_on_are_not_used(tmp_path, damage):
     assert list(record.train["Iteration"]) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [("OuterStep", ["accepted", "outside trust region", "not finite"]), ("Verdict", ["0", "2", "3"])],
+)
+def test_outer_steps_are_codes_whatever_the_table_has(tmp_path, column, cells):
+    rows = [f"{number},{cell}" for number, cell in enumerate(cells, start=1)]
+    (tmp_path / "train_result.csv").write_text("\n".join([f"Iteration,{column}", *rows]) + "\n")
+    columns, remarks = read_table(tmp_path / "train_result.csv", counter="Iteration")
+    assert list(columns) == ["Iteration", "OuterStep"]
+    assert list(columns["OuterStep"]) == [0, 2, 3]
+    assert remarks == []
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1,2\n"])
 def test_a_table_without_a_header_is_said(tmp_path, content):
     folder = made_up(tmp_path / "ring" / "maml" / "seed-0")
@@ -96,7 +109,7 @@ def test_a_study_tells_what_is_missing_and_goes_on(tmp_path):
     ]
 
 
-def test_many_runs_with_one_trouble_are_one_remark(tmp_path):
+def test_one_remark_about_many_runs_is_made_once(tmp_path):
     for seed in range(6):
         made_up(tmp_path / "ring" / "maml" / f"seed-{seed}", tested=None)
     _, (remark,) = read_all([tmp_path])

@@ -11,7 +11,6 @@ from concurrent.futures import Future
 import pytest
 
 from mime.cli import study
-from mime.commands import planned_run as worker
 from mime.commands import study as command
 from mime.commands.train import parse
 from mime.studies import execution, history
@@ -127,22 +126,6 @@ def stand_in(folder, code):
 PYTHON = sys.executable
 
 
-def test_a_worker_trains_and_tests_and_goes_on(small_yaml, tmp_path):
-    folder = tmp_path / "run"
-    place = ["--output-folder", str(folder)]
-    train = ["--config", str(small_yaml), *place, "--num-batches", "1", "--pre-epochs", "0"]
-    test = [*place, "--num-batches", "1", "--num-steps", "1"]
-    argv = sys.argv
-    try:
-        assert worker.make(folder, train, test) == 0
-    finally:
-        sys.argv = argv
-    start = json.loads((folder / "config.json").read_text())["history"][0]
-    assert start["command"] == ["mime", "train", *train]
-    assert (folder / "test_result.csv").read_text().count("\n") == 2
-
-
-@pytest.mark.torture
 @pytest.mark.torture
 def test_a_study_that_is_killed_goes_on_as_if_it_had_not_been(small_yaml, tmp_path, environment_variables):
     def start(folder):
