@@ -31,6 +31,12 @@ class Experiment(Configuration):
     """Activation of the policy's hidden layers."""
     latent_size: ZeroOrMore = 0
     """Numbers that the policy draws once for a trajectory and sees in every step (MAESN); 0 for none."""
+    latent_draws: Literal["independent", "together"] = "independent"
+    """Whether each of a task's trajectories draws its latent by itself, or all together so that they do not clump."""
+    observation_scale: Positive = 1.0
+    """Factor of the observations that the policy sees: brings them to about 1, where its units are not flat."""
+    observe_reward: bool = False
+    """Let the policy observe the last step's reward, as RL2 does."""
     scale_actions: bool = False
     """Let half the environment's box of actions be the unit of the policy's means and standard deviations."""
     initial_std: Positive = 1.0
@@ -116,6 +122,21 @@ class Experiment(Configuration):
     """Standardise what the dynamics model sees by the statistics of the warm-up."""
 
     # Dynamics model
+    dyn_model: Literal["network", "linear"] = "network"
+    """What information is gained about: a Bayesian network's weights (VIME's approximation), or, exactly, a linear
+    function of random features. Keys from dyn-inputs to dyn-thinning are the linear model's, the rest the network's."""
+    dyn_inputs: Literal["transition", "arrival", "both"] = "transition"
+    """What the features are of: observation and action, the next observation, or all three."""
+    dyn_gain: Literal["chain-rule", "leave-one-out"] = "chain-rule"
+    """What a step's information is beyond: all other trajectories and its own past, or all other steps."""
+    dyn_features: OneOrMore = 256
+    """Number of random features."""
+    dyn_length_scale: Positive = 0.5
+    """Distance over which the features tell inputs apart, in their standard deviations."""
+    dyn_noise_variance: Positive = 0.1
+    """Variance of the noise in what is predicted: the smaller, the less a second visit is worth."""
+    dyn_thinning: OneOrMore = 1
+    """Steps of which one counts: for episodes of thousands of steps."""
     dyn_hidden: tuple[OneOrMore, ...] = (32,)
     """Width of each hidden layer of the Bayesian network."""
     dyn_fast_lr: Positive = 1e-4

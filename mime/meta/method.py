@@ -7,7 +7,7 @@ import optax
 from mime.configuration.gradients import Experiment
 from mime.envs.registration import Environment
 from mime.exploration.bonus import Bonus, NoBonus
-from mime.exploration.bonuses import BONUSES
+from mime.exploration.bonuses import make_bonus
 from mime.meta import eta
 from mime.meta.adaptation import FixedRates, InnerStep, LearnedRates
 from mime.meta.eta import EtaRule
@@ -63,7 +63,6 @@ def method_of(experiment: Experiment, environment: Environment, num_tasks: int) 
     """
     gae = Gae(experiment.gamma, experiment.gae_lambda)
     reward, objective = _reward_and_objective(experiment, gae)
-    bonus = BONUSES[experiment.bonus].configured(experiment, environment, num_tasks)
     rates = LearnedRates if experiment.learn_fast_lr else FixedRates
     return Method(
         reward=reward,
@@ -72,7 +71,7 @@ def method_of(experiment: Experiment, environment: Environment, num_tasks: int) 
         num_steps=experiment.num_steps,
         objective=objective,
         outer_step=_outer_step(experiment),
-        bonus=bonus if experiment.use_vime else NoBonus(),
+        bonus=make_bonus(experiment, environment, num_tasks) if experiment.use_vime else NoBonus(),
         eta_rule=_eta_rule(experiment, gae),
         # The 2020 code's counter has to exceed `pre-epochs` before the bonus counts.
         warm_up=experiment.pre_epochs + 1,

@@ -239,7 +239,7 @@ class PearlLearner:
                 distribution = networks.act(observation, latent)
                 return distribution.mode() if greedy else distribution
 
-            return rollout(environment, lambda *, key: (behaviour, None), task, key)
+            return rollout(environment, behaviour, task, key)
 
         return jax.vmap(one)(latents, tasks, jax.random.split(key, count_tasks(tasks)))
 

@@ -8,7 +8,7 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from mime.policies.distributions import Categorical, Distribution, Gaussian
 from mime.policies.layers import affine, hidden_features, perceptron, xavier_layers
@@ -21,10 +21,14 @@ class FeedforwardPolicy(Policy):
     """What the two kinds have in common: they draw nothing for an episode, and step down the gradient."""
 
     layers: eqx.AbstractVar[tuple[eqx.nn.Linear, ...]]
+    input_scale: eqx.AbstractVar[tuple[float, ...] | None]
 
-    def begin(self, *, key: PRNGKeyArray) -> tuple[Behaviour, None]:
+    def draw(self, keys: Key[Array, "trajectories"]) -> None:
+        """Nothing."""
+
+    def given(self, latent: None) -> Behaviour:
         """Itself, whatever the episode."""
-        return self, None
+        return self
 
     def distributions(
         self, observations: Float[Array, "trajectories steps observation"], latents: None
@@ -46,12 +50,26 @@ class FeedforwardPolicy(Policy):
         """Each parameter minus its rate times its slope."""
         return jax.tree.map(lambda parameter, rate, slope: parameter - rate * slope, self, rates, gradient)
 
+    def scaled(self, observation: Float[Array | np.ndarray, "observation"]) -> Float[Array, "observation"]:
+        """The observation as the first layer sees it."""
+        seen = jnp.asarray(observation)
+        return seen if self.input_scale is None else seen * jnp.asarray(self.input_scale, seen.dtype)
+
     def named_layers(self) -> dict[str, Array]:
         """The arrays of the hidden layers: layer1.weight, layer1.bias, ..."""
         named = {f"layer{number}": layer for number, layer in enumerate(self.layers, start=1)}
         return {f"{name}.{part}": getattr(layer, part) for name, layer in named.items() for part in ("weight", "bias")}
 
+    def _unscaled(self, named: dict[str, Array], power: int = 1) -> dict[str, Array]:
+        """The named arrays of a network of unscaled inputs; with a power of -1, of scaled ones."""
+        if self.input_scale is None:
+            return named
+        first = "layer1.weight" if "layer1.weight" in named else "mu.weight"
+        scale = jnp.asarray(self.input_scale, named[first].dtype) ** power
+        return named | {first: named[first] * scale}
+
     def _replaced(self, named: dict[str, Array]) -> "FeedforwardPolicy":
+        named = self._unscaled(named, power=-1)
         # They are named in the order of the pytree's leaves.
         return jax.tree.unflatten(jax.tree.structure(self), [named[name] for name in self.named_parameters()])
 
@@ -68,6 +86,7 @@ class GaussianPolicy(FeedforwardPolicy):
         hidden_sizes: Width of each hidden layer.
         nonlinearity: A key of `mime.policies.layers.NONLINEARITIES`.
         box: Of actions, whose half is to be the unit; None for 1 around 0.
+        input_scale: Factors of the inputs, before the first layer; None for 1.
         initial_std: Standard deviation of the actions at first, in units.
         key: For the Xavier-uniform initial weights. Biases start at 0.
     """
@@ -78,6 +97,7 @@ class GaussianPolicy(FeedforwardPolicy):
     nonlinearity: str = eqx.field(static=True)
     centre: tuple[float, ...] | None = eqx.field(static=True)
     unit: tuple[float, ...] | None = eqx.field(static=True)
+    input_scale: tuple[float, ...] | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -87,19 +107,20 @@ class GaussianPolicy(FeedforwardPolicy):
         hidden_sizes: Sequence[int] = (64, 64),
         nonlinearity: str = "tanh",
         box: gymnasium.spaces.Box | None = None,
+        input_scale: Sequence[float] | None = None,
         initial_std: float = 1.0,
         key: PRNGKeyArray,
     ):
         *hidden, self.mu = xavier_layers([observation_size, *hidden_sizes, action_size], key=key)
         self.layers = tuple(hidden)
         self.sigma = jnp.zeros(action_size) + math.log(initial_std)  # `full` would be weakly typed, the next one not.
-        self.nonlinearity = nonlinearity
+        self.nonlinearity, self.input_scale = nonlinearity, None if input_scale is None else tuple(input_scale)
         self.centre = None if box is None else tuple(((box.high + box.low) / 2).tolist())
         self.unit = None if box is None else tuple(((box.high - box.low) / 2).tolist())
 
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Gaussian:
         """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation, in units."""
-        mean = affine(self.mu, hidden_features(self.layers, self.nonlinearity, observation))
+        mean = affine(self.mu, hidden_features(self.layers, self.nonlinearity, self.scaled(observation)))
         log_std = jnp.maximum(self.sigma, MIN_LOG_STD)
         if self.unit is None:  # Without a box nothing is computed: 0 + 1 x costs time, and changes how sums round.
             return Gaussian(mean, log_std)
@@ -113,7 +134,7 @@ class GaussianPolicy(FeedforwardPolicy):
         if self.unit is not None:
             unit = jnp.array(self.unit)
             weight, bias, sigma = unit[:, None] * weight, jnp.array(self.centre) + unit * bias, jnp.log(unit) + sigma
-        return self.named_layers() | {"mu.weight": weight, "mu.bias": bias, "sigma": sigma}
+        return self._unscaled(self.named_layers() | {"mu.weight": weight, "mu.bias": bias, "sigma": sigma})
 
     def with_parameters(self, named: dict[str, Array]) -> "GaussianPolicy":
         """The policy with its arrays replaced by those of the same names."""
@@ -135,11 +156,13 @@ class CategoricalPolicy(FeedforwardPolicy):
         num_actions: Number of actions to choose from.
         hidden_sizes: Width of each hidden layer.
         nonlinearity: A key of `mime.policies.layers.NONLINEARITIES`.
+        input_scale: Factors of the inputs, before the first layer; None for 1.
         key: For the Xavier-uniform initial weights. Biases start at 0.
     """
 
     layers: tuple[eqx.nn.Linear, ...]
     nonlinearity: str = eqx.field(static=True)
+    input_scale: tuple[float, ...] | None = eqx.field(static=True)
 
     def __init__(
         self,
@@ -148,18 +171,19 @@ class CategoricalPolicy(FeedforwardPolicy):
         *,
         hidden_sizes: Sequence[int] = (64, 64),
         nonlinearity: str = "tanh",
+        input_scale: Sequence[float] | None = None,
         key: PRNGKeyArray,
     ):
         self.layers = tuple(xavier_layers([observation_size, *hidden_sizes, num_actions], key=key))
-        self.nonlinearity = nonlinearity
+        self.nonlinearity, self.input_scale = nonlinearity, None if input_scale is None else tuple(input_scale)
 
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Categorical:
         """The distribution of the action in one state."""
-        return Categorical(logits=perceptron(self.layers, self.nonlinearity, observation))
+        return Categorical(logits=perceptron(self.layers, self.nonlinearity, self.scaled(observation)))
 
     def named_parameters(self) -> dict[str, Array]:
         """layer1.weight, layer1.bias, ...; the last layer gives the logits."""
-        return self.named_layers()
+        return self._unscaled(self.named_layers())
 
     def with_parameters(self, named: dict[str, Array]) -> "CategoricalPolicy":
         """The policy with its arrays replaced by those of the same names."""

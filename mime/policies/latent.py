@@ -4,14 +4,16 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from mime.numerics.statistics import standardise
 from mime.policies.distributions import Categorical, Gaussian, Joint
+from mime.policies.draws import Draws, Independent
 from mime.policies.feedforward import MIN_LOG_STD, CategoricalPolicy, GaussianPolicy
 from mime.policies.policy import Behaviour, Policy
 
 LARGEST_RATE = 0.95
+INDEPENDENT = Independent()
 
 
 class LatentPolicy(Policy):
@@ -23,6 +25,7 @@ class LatentPolicy(Policy):
     Args:
         policy: Whose inputs are observations and latent, concatenated.
         latent_size: Numbers in the latent. Its distribution starts as N(0, I).
+        draws: How the latents of a task's trajectories are drawn.
 
     References:
         Gupta et al. 2018, MAESN, arXiv 1802.07245. Here the latent's distribution before adaptation is shared by all
@@ -32,9 +35,10 @@ class LatentPolicy(Policy):
     policy: GaussianPolicy | CategoricalPolicy
     latent_mean: Float[Array, "latent"]
     latent_log_std: Float[Array, "latent"]
+    draws: Draws = eqx.field(static=True)
 
-    def __init__(self, policy: GaussianPolicy | CategoricalPolicy, latent_size: int):
-        self.policy = policy
+    def __init__(self, policy: GaussianPolicy | CategoricalPolicy, latent_size: int, draws: Draws = INDEPENDENT):
+        self.policy, self.draws = policy, draws
         self.latent_mean, self.latent_log_std = jnp.zeros(latent_size), jnp.zeros(latent_size)
 
     def __call__(
@@ -54,10 +58,14 @@ class LatentPolicy(Policy):
         """The latent's distribution."""
         return Gaussian(self.latent_mean, jnp.maximum(self.latent_log_std, MIN_LOG_STD))
 
-    def begin(self, *, key: PRNGKeyArray) -> tuple[Behaviour, Float[Array, "latent"]]:
-        """How it acts with a latent drawn for the episode, and the latent."""
-        latent = self.latent.sample(key=key)
-        return lambda observation: self(observation, latent), latent
+    def draw(self, keys: Key[Array, "trajectories"]) -> Float[Array, "trajectories latent"]:
+        """A latent for each trajectory."""
+        latent = self.latent
+        return latent.mean + jnp.exp(latent.log_std) * self.draws(keys, latent.mean.size)
+
+    def given(self, latent: Float[Array, "latent"]) -> Behaviour:
+        """How it acts while it holds the latent."""
+        return lambda observation: self(observation, latent)
 
     def distributions(
         self,

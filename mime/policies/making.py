@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import gymnasium
 from jaxtyping import PRNGKeyArray
 
+from mime.policies.draws import Independent, Together
 from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
 from mime.policies.latent import LatentPolicy
 from mime.policies.policy import Policy
@@ -17,6 +18,8 @@ def make_policy(
     hidden_sizes: Sequence[int],
     nonlinearity: str,
     latent_size: int = 0,
+    latents_together: bool = False,
+    observation_scale: float = 1.0,
     scale_actions: bool = False,
     initial_std: float = 1.0,
     key: PRNGKeyArray,
@@ -29,6 +32,8 @@ def make_policy(
         hidden_sizes: Width of each hidden layer.
         nonlinearity: A key of `mime.policies.layers.NONLINEARITIES`.
         latent_size: Numbers in the latent of a trajectory; 0 for a policy without one.
+        latents_together: Draw the latents of a task's trajectories together, so that they do not clump.
+        observation_scale: Factor of the observations before the first layer.
         scale_actions: Let half the box of actions be the unit of the policy.
         initial_std: Standard deviation of continuous actions at first, in units.
         key: For the initial weights.
@@ -40,7 +45,9 @@ def make_policy(
     if not isinstance(observation_space, gymnasium.spaces.Box) or len(observation_space.shape) != 1:
         raise ValueError(f"observations must be a vector (a Box of one axis), not {observation_space}")
     size = observation_space.shape[0] + latent_size
-    options = {"hidden_sizes": hidden_sizes, "nonlinearity": nonlinearity, "key": key}
+    scaled = observation_scale != 1
+    input_scale = [observation_scale] * (size - latent_size) + [1.0] * latent_size if scaled else None
+    options = {"hidden_sizes": hidden_sizes, "nonlinearity": nonlinearity, "input_scale": input_scale, "key": key}
     if isinstance(action_space, gymnasium.spaces.Discrete):
         policy = CategoricalPolicy(size, int(action_space.n), **options)
     elif isinstance(action_space, gymnasium.spaces.Box) and len(action_space.shape) == 1:
@@ -50,4 +57,6 @@ def make_policy(
         policy = GaussianPolicy(size, action_space.shape[0], box=box, initial_std=initial_std, **options)
     else:
         raise ValueError(f"actions must be Discrete or a Box of one axis, not {action_space}")
-    return LatentPolicy(policy, latent_size) if latent_size else policy
+    return (
+        LatentPolicy(policy, latent_size, Together() if latents_together else Independent()) if latent_size else policy
+    )

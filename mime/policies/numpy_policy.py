@@ -21,24 +21,20 @@ class NumpyPolicy(NamedTuple):
         layers: Weight `[out, in]` and bias `[out]` of each layer; the last gives the mean action, or the logits.
         log_std: Logarithm of the actions' standard deviations; None for discrete actions.
         nonlinearity: A key of `ACTIVATIONS`.
-        latent: Mean and standard deviation of what a trajectory holds besides; None without one.
     """
 
     layers: tuple[tuple[Float[np.ndarray, "out in"], Vector], ...]
     log_std: Vector | None
     nonlinearity: str
-    latent: tuple[Vector, Vector] | None = None
 
-    def begin(self, generator: np.random.Generator) -> "tuple[NumpyPolicy, Vector | None]":
-        """How the policy behaves in a trajectory that begins, and the latent drawn for it; None without one."""
-        if self.latent is None:
-            return self, None
-        mean, std = self.latent
-        latent = mean + std * generator.standard_normal(mean.size, np.float32)
+    def given(self, latent: Vector | None) -> "NumpyPolicy":
+        """How the policy acts in an episode for which that was drawn."""
+        if latent is None:
+            return self
         # A constant part of the input is a part of the first layer's bias.
         (weight, bias), *others = self.layers
         seen, held = np.split(weight, [-latent.size], axis=1)
-        return self._replace(layers=((seen, bias + held @ latent), *others), latent=None), latent
+        return self._replace(layers=((seen, bias + held @ latent), *others))
 
     def noise(self, generator: np.random.Generator, num_steps: int) -> Float[np.ndarray, "steps numbers"]:
         """What makes the actions of a trajectory random: normal numbers or, for discrete actions, Gumbel ones."""

@@ -6,11 +6,10 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Key
 
 from mime.policies.distributions import Distribution
 
-Latents = Float[Array, "trajectories latent"]
 Behaviour = Callable[[Float[Array, "observation"]], Any]
 """Maps an observation to a distribution of actions with a method `sample(*, key)`."""
 
@@ -29,8 +28,12 @@ class Policy(eqx.Module):
         """The distribution of the action in one state."""
 
     @abstractmethod
-    def begin(self, *, key: PRNGKeyArray) -> tuple[Behaviour, Float[Array, "latent"] | None]:
-        """How it acts in an episode that begins, and the latent drawn for the episode; None if it draws none."""
+    def draw(self, keys: Key[Array, "trajectories"]) -> Float[Array, "trajectories latent"] | None:
+        """What it draws for the episodes of one task, given their keys; None if it draws nothing."""
+
+    @abstractmethod
+    def given(self, latent: Float[Array, "latent"] | None) -> Behaviour:
+        """How it acts in an episode for which that was drawn."""
 
     @abstractmethod
     def distributions(

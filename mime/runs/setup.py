@@ -11,6 +11,7 @@ from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration
 from mime.configuration.pearl import PearlExperiment
 from mime.envs import registration
+from mime.envs.observed_reward import with_observed_reward
 from mime.envs.registration import Environment
 from mime.envs.task_environment import count_tasks
 from mime.envs.weakened import weakened
@@ -112,18 +113,21 @@ def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: i
 def _set_up_gradients(
     experiment: Experiment, environment: Environment, seed: int, resources: Resources, like: Setup | None
 ) -> Setup:
-    spaces = environment.observation_space, environment.action_space
-    policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
-    names = "hidden_sizes", "nonlinearity", "latent_size", "scale_actions", "initial_std"
-    policy = make_policy(*spaces, **{name: getattr(experiment, name) for name in names}, key=policy_key)
     training = weakened(environment, experiment.weakest_actions)
+    training = with_observed_reward(training) if experiment.observe_reward else training
+    spaces = training.observation_space, training.action_space
+    policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
+    names = "hidden_sizes", "nonlinearity", "latent_size", "observation_scale", "scale_actions", "initial_std"
+    options = {name: getattr(experiment, name) for name in names}
+    together = experiment.latent_draws == "together"
+    policy = make_policy(*spaces, **options, latents_together=together, key=policy_key)
     shared = like.sampler if like else None
     sampler = shared or make_sampler(training, experiment, experiment.fast_batch_size, resources)
     sample_tasks = partial(training.sample_tasks, num_tasks=experiment.meta_batch_size)
     if sampler.compiled:
         sample_tasks = jax.jit(sample_tasks)
     num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
-    learner = Learner(method_of(experiment, environment, num_tasks), sampler)
+    learner = Learner(method_of(experiment, training, num_tasks), sampler)
     state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
     return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)
 

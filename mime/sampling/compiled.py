@@ -1,6 +1,5 @@
 """Sampling from environments written in JAX: all tasks and trajectories in one scan over the steps."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -13,8 +12,6 @@ from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.numerics.parallel import over_tasks
 from mime.policies.policy import Behaviour, Policy
 from mime.sampling.episodes import Episodes
-
-Begin = Callable[..., tuple[Behaviour, Array | None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +33,10 @@ class CompiledSampler:
         keys = jax.random.split(key, (count_tasks(tasks), self.num_trajectories))
 
         def of_a_task(policy: Policy, task: Any, keys: Key[Array, "trajectories"]) -> Episodes:
-            return jax.vmap(lambda key: rollout(self.environment, policy.begin, task, key))(keys)
+            def trajectory(key: PRNGKeyArray, latent: Array | None) -> Episodes:
+                return rollout(self.environment, policy.given(latent), task, key, latent)
+
+            return jax.vmap(trajectory)(keys, policy.draw(keys))
 
         return over_tasks(of_a_task, vectorised=True)(policies, tasks, keys)
 
@@ -44,17 +44,19 @@ class CompiledSampler:
         """Nothing to release."""
 
 
-def rollout(environment: TaskEnvironment, begin: Begin, task: Any, key: PRNGKeyArray) -> Episodes:
+def rollout(
+    environment: TaskEnvironment, behaviour: Behaviour, task: Any, key: PRNGKeyArray, latent: Array | None = None
+) -> Episodes:
     """One trajectory of one task: `Episodes` with the `steps` axis alone.
 
     Args:
         environment: Where it takes place.
-        begin: Given `key=...`, how to act in the episode, and the latent drawn for it; None without one.
+        behaviour: How to act in it.
         task: The environment's parameters.
         key: For everything random.
+        latent: What was drawn for it, for the record; None if nothing was.
     """
     initial_key, steps_key = jax.random.split(key)
-    behaviour, latent = begin(key=jax.random.fold_in(key, 2))
 
     def step(carry, step_key):
         state, observation, alive = carry

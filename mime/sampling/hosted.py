@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.errors import Failure
@@ -77,10 +77,11 @@ class HostedSampler:
             Failure: If the episodes of a task keep failing.
         """
         entropy, acting_policies = words_of(key), numpy_policies(policies)
+        latents = drawn_latents(policies, jax.random.split(key, (len(tasks), self.num_trajectories)))
         started = time.perf_counter()  # Not before: the policies may still have been under computation.
         requests = [
-            Request(task, policy, (*entropy, place), self.num_trajectories)
-            for place, (task, policy) in enumerate(zip(tasks, acting_policies, strict=True))
+            Request(task, policy, (*entropy, place), self.num_trajectories, latent)
+            for place, (task, policy, latent) in enumerate(zip(tasks, acting_policies, latents, strict=True))
         ]
         fields = self.workers.collect(requests, self.environment.describe)
         for task, collected in zip(tasks, fields):
@@ -104,6 +105,19 @@ class HostedSampler:
                 return
 
 
+@jax.jit
+def _drawn(
+    policies: Policy, keys: Key[Array, "tasks trajectories"]
+) -> Float[Array, "tasks trajectories latent"] | None:
+    return jax.vmap(lambda policy, keys: policy.draw(keys))(policies, keys)
+
+
+def drawn_latents(policies: Policy, keys: Key[Array, "tasks trajectories"]) -> list[np.ndarray | None]:
+    """What the policies, with a leading `tasks` axis, draw for the trajectories of each task; None for nothing."""
+    drawn = _drawn(policies, keys)
+    return [None] * len(keys) if drawn is None else list(np.asarray(drawn))
+
+
 def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
     """What a worker acts with in each task, in the environment's units, of policies with a leading `tasks` axis."""
     named = jax.device_get(jax.vmap(lambda policy: policy.named_parameters())(policies))
@@ -113,10 +127,7 @@ def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
         own = {name: np.asarray(array[place]) for name, array in named.items()}
         weights = tuple((own[f"{layer}.weight"], own[f"{layer}.bias"]) for layer in layers)
         log_std = np.maximum(own["sigma"], np.float32(MIN_LOG_STD)) if "sigma" in own else None
-        latent = None
-        if "latent.mean" in own:
-            latent = own["latent.mean"], np.exp(np.maximum(own["latent.log_std"], np.float32(MIN_LOG_STD)))
-        return NumpyPolicy(weights, log_std, policies.nonlinearity, latent)
+        return NumpyPolicy(weights, log_std, policies.nonlinearity)
 
     return [of_a_task(place) for place in range(len(named[f"{layers[0]}.bias"]))]
 

@@ -15,8 +15,8 @@ Fields = dict[str, Shaped[np.ndarray, "trajectories steps ..."]]
 class ActingPolicy(Protocol):
     """A policy in a worker: a `mime.policies.numpy_policy.NumpyPolicy`, or anything like it."""
 
-    def begin(self, generator: np.random.Generator) -> "tuple[ActingPolicy, np.ndarray | None]":
-        """How it acts in a trajectory that begins, and the latent drawn for it; None without one."""
+    def given(self, latent: np.ndarray | None) -> "ActingPolicy":
+        """How it acts in an episode for which that was drawn."""
         ...
 
     def noise(self, generator: np.random.Generator, num_steps: int) -> np.ndarray:
@@ -36,12 +36,14 @@ class Request(NamedTuple):
         policy: That acts.
         entropy: Of everything random; it names the sampling call and the task's place in it.
         num_trajectories: Trajectories to collect.
+        latents: What the policy drew for each of them; None if it draws nothing.
     """
 
     task: Any
     policy: ActingPolicy
     entropy: tuple[int, ...]
     num_trajectories: int
+    latents: np.ndarray | None = None
 
 
 def rollout(environment: HostedEnvironment, request: Request) -> Fields:
@@ -52,17 +54,17 @@ def rollout(environment: HostedEnvironment, request: Request) -> Fields:
     """
     env = environment.enter(request.task)
     fields = blank(environment, request.num_trajectories)
-    for trajectory in range(request.num_trajectories):
+    latents = [None] * request.num_trajectories if request.latents is None else list(request.latents)
+    for trajectory, latent in enumerate(latents):
         noise_seed, env_seed = np.random.SeedSequence([*request.entropy, trajectory]).spawn(2)
         generator = np.random.Generator(np.random.Philox(noise_seed))
-        policy, latent = request.policy.begin(generator)
+        policy = request.policy.given(latent)
         noise = policy.noise(generator, environment.horizon)
         seed = int(env_seed.generate_state(1)[0])
         seed_globally(seed)
         collect_episode(env, policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
-        if latent is not None:
-            shape = request.num_trajectories, environment.horizon, latent.size
-            fields.setdefault("latents", np.zeros(shape, np.float32))[trajectory] = latent
+    if request.latents is not None:
+        fields["latents"] = np.repeat(request.latents[:, None], environment.horizon, axis=1)
     return fields
 
 
