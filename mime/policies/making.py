@@ -19,7 +19,7 @@ def make_policy(
     nonlinearity: str,
     latent_size: int = 0,
     latents_together: bool = False,
-    observation_scale: float = 1.0,
+    observation_scale: Sequence[float] | None = None,
     scale_actions: bool = False,
     initial_std: float = 1.0,
     key: PRNGKeyArray,
@@ -33,7 +33,7 @@ def make_policy(
         nonlinearity: A key of `mime.policies.layers.NONLINEARITIES`.
         latent_size: Numbers in the latent of a trajectory; 0 for a policy without one.
         latents_together: Draw the latents of a task's trajectories together, so that they do not clump.
-        observation_scale: Factor of the observations before the first layer.
+        observation_scale: Factor of each number of an observation, before the first layer; None for 1.
         scale_actions: Let half the box of actions be the unit of the policy.
         initial_std: Standard deviation of continuous actions at first, in units.
         key: For the initial weights.
@@ -45,8 +45,7 @@ def make_policy(
     if not isinstance(observation_space, gymnasium.spaces.Box) or len(observation_space.shape) != 1:
         raise ValueError(f"observations must be a vector (a Box of one axis), not {observation_space}")
     size = observation_space.shape[0] + latent_size
-    scaled = observation_scale != 1
-    input_scale = [observation_scale] * (size - latent_size) + [1.0] * latent_size if scaled else None
+    input_scale = None if observation_scale is None else [*observation_scale, *[1.0] * latent_size]
     options = {"hidden_sizes": hidden_sizes, "nonlinearity": nonlinearity, "input_scale": input_scale, "key": key}
     if isinstance(action_space, gymnasium.spaces.Discrete):
         policy = CategoricalPolicy(size, int(action_space.n), **options)

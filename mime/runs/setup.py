@@ -117,10 +117,14 @@ def _set_up_gradients(
     training = with_observed_reward(training) if experiment.observe_reward else training
     spaces = training.observation_space, training.action_space
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
-    names = "hidden_sizes", "nonlinearity", "latent_size", "observation_scale", "scale_actions", "initial_std"
+    names = "hidden_sizes", "nonlinearity", "latent_size", "scale_actions", "initial_std"
     options = {name: getattr(experiment, name) for name in names}
-    together = experiment.latent_draws == "together"
-    policy = make_policy(*spaces, **options, latents_together=together, key=policy_key)
+    options |= {"latents_together": experiment.latent_draws == "together"}
+    if experiment.observation_scale != 1:
+        # An observed reward keeps its scale.
+        own, all_ = (each.observation_space.shape[0] for each in (environment, training))
+        options |= {"observation_scale": [experiment.observation_scale] * own + [1.0] * (all_ - own)}
+    policy = make_policy(*spaces, **options, key=policy_key)
     shared = like.sampler if like else None
     sampler = shared or make_sampler(training, experiment, experiment.fast_batch_size, resources)
     sample_tasks = partial(training.sample_tasks, num_tasks=experiment.meta_batch_size)
