@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
-from mime.drawing.trajectories import before_and_after, picture
-from mime.envs.registration import Environment
+from mime.drawing.trajectories import before_and_after
+from mime.envs.environment import Environment
+from mime.envs.scenes import Trajectories, picture
 from mime.runs.metrics import Recorder
 from mime.sampling.episodes import Episodes
 
@@ -32,8 +34,16 @@ def record(
         caption: What the trial was, as "iteration 10".
         x: The images' place on TensorBoard's axis.
     """
-    tasks, before, after = jax.device_get((tasks, stages[0], stages[-1]))
+    tasks = jax.device_get(tasks)
+    before, after = trajectories(stages[0]), trajectories(stages[-1])
     recorder.picture("TrainTrajectories", picture(environment, tasks, before, f"{caption}, before adaptation"), x)
     recorder.picture("ValidTrajectories", picture(environment, tasks, after, f"{caption}, after adaptation"), x)
     path.parent.mkdir(exist_ok=True)
     before_and_after(environment, tasks, before, after, caption).savefig(path, dpi=150)
+
+
+def trajectories(episodes: Episodes) -> Trajectories:
+    """What is drawn of episodes `[tasks trajectories steps ...]`."""
+    arrays = jax.device_get(episodes)
+    observations = np.concatenate([arrays.observations[:, :, :1], arrays.next_observations], axis=2)
+    return Trajectories(observations, arrays.rewards, arrays.success, arrays.valid)

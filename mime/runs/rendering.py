@@ -6,22 +6,21 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import gymnasium
 import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from mime.drawing.trajectories import picture
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
+from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.meta.adaptation import share
 from mime.policies.networks import Policy
 from mime.runs.folder import RunFolder
+from mime.runs.pictures import trajectories
 from mime.runs.setup import TESTING, stream
 from mime.runs.trained import TrainedRun, load_run
-from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policies
 from mime.sampling.resources import HERE, Resources
 from mime.sampling.rollouts import Request, rollout
@@ -55,13 +54,13 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
         before = share(run.policy, count_tasks(tasks))
         after = run.adapt_all(tasks, num_steps=num_steps, key=key)
     folder.figures.mkdir(exist_ok=True)
-    if isinstance(run.environment, TaskEnvironment):
-        path = folder.figures / "render.gif"
-        _write_gif(path, _drawn(run, (before, after), tasks, key))
-    else:
+    if isinstance(run.environment, HostedEnvironment):
         path = folder.figures / f"render-{name}.mp4"
         frames = [frame for policy in (before, after) for frame in filmed(run.environment, policy, tasks[0], key)]
         _write_mp4(path, frames)
+    else:
+        path = folder.figures / "render.gif"
+        _write_gif(path, _drawn(run, (before, after), tasks, key))
     return path
 
 
@@ -118,14 +117,13 @@ def _drawn(run: TrainedRun, policies: tuple[Policy, Policy], tasks: Any, key: ja
     """Frames of growing trajectories, of all tasks at once."""
     tasks_on_host = jax.device_get(tasks)
     for policy, title in zip(policies, ("Before adaptation", "After adaptation")):
-        episodes = jax.device_get(run.learner.sampler(policy, tasks, key))
-        for end in np.linspace(1, episodes.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
-            yield picture(run.environment, tasks_on_host, _until(episodes, end), f"{title}, step {end}")
+        whole = trajectories(run.learner.sampler(policy, tasks, key))
+        for end in np.linspace(1, whole.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
+            yield picture(run.environment, tasks_on_host, _until(whole, end), f"{title}, step {end}")
 
 
-def _until(episodes: Episodes, end: int) -> Episodes:
-    valid = episodes.valid & (np.arange(episodes.valid.shape[-1]) < end)
-    return eqx.tree_at(lambda e: e.valid, episodes, valid)
+def _until(whole: Trajectories, end: int) -> Trajectories:
+    return whole._replace(valid=whole.valid & (np.arange(whole.valid.shape[-1]) < end))
 
 
 def _write_gif(path: Path, frames: Iterator[Frame]) -> None:

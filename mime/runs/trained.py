@@ -89,7 +89,7 @@ def load_run(folder: RunFolder, resources: Resources = HERE) -> TrainedRun:
         UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.
     """
     experiment, seed = folder.read_config()
-    setup = set_up(experiment, seed, resources)
+    setup = set_up(experiment, seed, resources, source=str(folder.config))
     if not isinstance(setup.learner, Learner):
         raise UserError(f"{folder.path}: {experiment.method} adapts by context; only `mime test` can do that")
     try:

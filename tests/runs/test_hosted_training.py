@@ -13,7 +13,7 @@ import psutil
 import pytest
 import safetensors.numpy
 
-from mime.envs.external import hosting
+from mime.envs import registration
 from mime.errors import Failure
 from mime.runs.classes import class_metrics
 from mime.runs.folder import RunFolder
@@ -143,7 +143,7 @@ def test_testing(tmp_path):
 
 
 def test_class_metrics():
-    environment = hosting.make(TOY, {"max_episode_steps": 6})
+    environment = registration.make(TOY, {"max_episode_steps": 6})
     environment.class_of = lambda task: "right" if task["goal"] > 0 else "left"
     setup = set_up(small(**KEYS), 0, Resources(1))
     tasks = environment.test_batch(0)[8:14]
