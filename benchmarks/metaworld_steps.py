@@ -27,9 +27,9 @@ import numpy as np
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS, ML10_V3
 from metaworld.types import Task
 
-from mime.envs.external import hosting
+from mime.envs import registration
 from mime.envs.external.hosted_environment import HostedEnvironment
-from mime.envs.external.metaworld import Errand
+from mime.envs.external.metaworld import MetaworldTask
 from mime.policies.numpy_policy import NumpyPolicy
 from mime.sampling.rollouts import Request, rollout
 
@@ -61,16 +61,16 @@ class Bench:
     """One class of tasks, ours and stock."""
 
     def __init__(self, environment: HostedEnvironment, kind: str):
-        self.environment, self.errand = environment, Errand(kind, 0, environment.tasks.training[kind][0])
+        self.environment, self.task = environment, MetaworldTask(kind, 0, environment.tasks.training[kind][0])
         stock = ALL_V3_ENVIRONMENTS[kind]
         self.stock = stock()
-        content = {"env_cls": stock, "rand_vec": self.errand.vector, "partially_observable": True}
+        content = {"env_cls": stock, "rand_vec": self.task.vector, "partially_observable": True}
         self.stock.set_task(Task(kind, pickle.dumps(content)))
 
     def episodes(self, actions: np.ndarray) -> dict[str, Callable[[], None]]:
         """What to time, after whatever must come before it."""
-        ours, stock, policy = self.environment.enter(self.errand).unwrapped, self.stock, Playback(actions)
-        clipped, request = np.clip(actions, -1, 1), Request(self.errand, policy, (0,), TRAJECTORIES)
+        ours, stock, policy = self.environment.enter(self.task).unwrapped, self.stock, Playback(actions)
+        clipped, request = np.clip(actions, -1, 1), Request(self.task, policy, (0,), TRAJECTORIES)
 
         def simulate() -> None:
             for action in clipped:
@@ -123,7 +123,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/metaworld-steps.csv"))
     options = parser.parse_args()
-    environment = hosting.make("Metaworld-ML10", {"max_episode_steps": STEPS})
+    environment = registration.make("Metaworld-ML10", {"max_episode_steps": STEPS})
     kinds = list(ML10_V3["train"])
     rows = []
     for kind in kinds:

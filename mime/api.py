@@ -9,13 +9,14 @@ from mime.configuration import parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, kebab
 from mime.configuration.pearl import PearlExperiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.envs.registration import make as make_environment
 from mime.errors import Failure, UserError
 from mime.policies.policy import Policy
 from mime.runs import testing, trained, training
 from mime.runs.folder import RunFolder
 from mime.runs.metrics import Row
+from mime.runs.setup import build_environment
 from mime.runs.trained import TrainedRun
 from mime.runs.training import TrainingResult
 from mime.sampling.resources import HERE, Resources
@@ -49,8 +50,10 @@ def load_experiment(path: str | Path, *, scale: str | None = None, **keys: Any) 
     Raises:
         UserError: If the file cannot be read, or a key or value is not allowed.
     """
-    experiment = parsing.load(Path(path), scale=scale)
-    return parsing.parse(experiment.as_keys() | {kebab(key): value for key, value in keys.items()}, source=str(path))
+    document = parsing.load(Path(path), scale=scale).as_keys()
+    experiment = parsing.parse(document | {kebab(key): value for key, value in keys.items()}, source=str(path))
+    build_environment(experiment, source=str(path))
+    return experiment
 
 
 def train(
@@ -80,9 +83,11 @@ def train(
         How training ended. Ctrl-C ends it after the iteration under way.
 
     Raises:
-        UserError: If a run is there already, or `resume` is to continue another experiment.
+        UserError: If the environment does not exist or does not fit, a run is there already, or `resume` is to continue
+            another experiment.
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
+    build_environment(experiment)  # What cannot be run is refused before anything is written.
     run = RunFolder(Path(folder))
     try:
         run.begin(experiment, seed, resume=resume, overwrite=overwrite)

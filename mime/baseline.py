@@ -1,19 +1,34 @@
 """Advantages: a linear baseline refitted on every batch, and generalised advantage estimation."""
 
 import math
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from mime.numerics.statistics import standardise
-from mime.sampling.episodes import Episodes
 
 Steps = Float[Array, "trajectories steps"]
 RIDGE = 1e-5
 
 
-def advantages(episodes: Episodes, rewards: Steps, *, gamma: float, gae_lambda: float) -> Steps:
+@runtime_checkable
+class Observed(Protocol):
+    """What the baseline sees of one task's `mime.sampling.episodes.Episodes`."""
+
+    @property
+    def observations(self) -> Float[Array, "trajectories steps observation"]:
+        """Observation before each step."""
+        ...
+
+    @property
+    def valid(self) -> Bool[Array, "trajectories steps"]:
+        """False after an episode's end."""
+        ...
+
+
+def advantages(episodes: Observed, rewards: Steps, *, gamma: float, gae_lambda: float) -> Steps:
     """Normalised advantages of one task's episodes.
 
     Fits the baseline to the episodes' own returns. Gradients flow through `rewards`, never through the baseline.

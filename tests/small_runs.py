@@ -2,6 +2,7 @@
 
 from mime.configuration import parsing
 from mime.runs.folder import RunFolder
+from mime.runs.setup import build_environment
 from mime.runs.training import train
 
 SMALL = {
@@ -27,6 +28,11 @@ METHODS = {
 def small(**keys):
     """The small experiment with other values of some keys."""
     return parsing.parse(SMALL | {name.replace("_", "-"): value for name, value in keys.items()}, source="test")
+
+
+def build(document, *, source="test"):
+    """The environment of an experiment's keys."""
+    return build_environment(parsing.parse(document, source=source), source=source)
 
 
 def run(path, *, resume=False, seed=0, **keys):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import mime  # noqa: F401 (registers the environments)
-from mime.drawing.trajectories import COLOURS, FAINT, INK
+from mime.envs.scenes import COLOURS, FAINT, INK
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 ROOT = Path(__file__).parents[2]

@@ -17,16 +17,16 @@ class Envs:
 def run(arguments: Sequence[str]) -> int:
     """List the environments; returns the exit status."""
     tyro.cli(Envs, args=list(arguments), prog="mime envs")
-    from mime.envs.external import hosting
     from mime.envs.registration import ENVIRONMENTS, make
 
     table = Table("Name", "Observation", "Action", "Horizon", "What it is")
-    for name in ENVIRONMENTS:
+    for name in [name for name, spec in ENVIRONMENTS.items() if spec.hosted is None]:
         environment = make(name, {})
         spaces = (_size(space) for space in (environment.observation_space, environment.action_space))
         table.add_row(name, *spaces, str(environment.horizon), str(type(environment).__doc__).splitlines()[0])
     console.print(table)
-    console.print("In worker processes, with the extras mujoco and metaworld: " + ", ".join(hosting.NAMES))
+    hosted = [name for name, spec in ENVIRONMENTS.items() if spec.hosted is not None]
+    console.print("In worker processes, with the extras mujoco and metaworld: " + ", ".join(hosted))
     console.print(
         "and Metaworld-ML1-<class>, package.module:YourClass, or any Gymnasium id: docs/your-own-environment.md"
     )

@@ -141,15 +141,7 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl:
         raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
     if known.seed is not None and known.seeds is not None:
         raise UserError("--seed trains one seed and --seeds several: give one of them")
-    experiment: Configuration = Experiment()
-    seed = 0
-    if known.resume and known.output_folder is not None:
-        from mime.runs.folder import RunFolder
-
-        inner = "" if known.seeds is None else f"seed-{parse_seeds(known.seeds)[0]}"
-        experiment, seed = RunFolder(known.output_folder / inner).read_config()
-    if known.config is not None:
-        experiment = parsing.load(known.config, scale=known.scale)
+    experiment, seed = _default(known)
     folder = known.output_folder or tyro.MISSING
     if isinstance(experiment, PearlExperiment):
         default = TrainPearl(output_folder=folder, seed=seed, experiment=experiment)
@@ -162,7 +154,32 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl:
         require(name, getattr(command, name), at_least=1)
     if command.config is None and not command.resume:
         raise UserError("--config: give the YAML file of an experiment; configs/ has them")
+    _require_environment(command.experiment)
     return command
+
+
+def _default(known: argparse.Namespace) -> tuple[Configuration, int]:
+    """The experiment and the seed that options may change: of the file or, on resuming, of the run."""
+    experiment: Configuration = Experiment()
+    seed = 0
+    if known.resume and known.output_folder is not None:
+        from mime.runs.folder import RunFolder
+
+        inner = "" if known.seeds is None else f"seed-{parse_seeds(known.seeds)[0]}"
+        folder = RunFolder(known.output_folder / inner)
+        experiment, seed = folder.read_config()
+        _require_environment(experiment, folder.config)
+    if known.config is not None:
+        experiment = parsing.load(known.config, scale=known.scale)
+        _require_environment(experiment, known.config)
+    return experiment, seed
+
+
+def _require_environment(experiment: Configuration, source: Path | None = None) -> None:
+    """Refuse what cannot be run before anything is written."""
+    from mime.runs.setup import build_environment
+
+    build_environment(experiment, source=str(source or ""))
 
 
 def _tell_what_was_learned(row) -> None:

@@ -1,6 +1,6 @@
 """The configuration of an experiment: every key, its meaning, its default, and what it refuses."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,6 @@ from mime.configuration.keys import (
     Positive,
     ZeroOrMore,
 )
-from mime.envs.weakened import weakened
 
 Share = Annotated[Number, Field(gt=0, lt=1)]
 
@@ -154,14 +153,10 @@ class Experiment(Configuration):
     dyn_within_task: bool = False
     """Let the model learn from a task's trajectories one after the other: to later ones, what they show is not new."""
 
-    def check(self, environment: Any) -> None:
+    def check(self) -> None:
         """Refuses values that do not go together."""
-        if self.weakest_actions < 1:
-            weakened(environment, self.weakest_actions)
-            if self.meta_batch_size == 1:
-                raise ValueError(
-                    "weakest-actions needs a half of the tasks to weaken; set meta-batch-size to 2 or more"
-                )
+        if self.weakest_actions < 1 and self.meta_batch_size == 1:
+            raise ValueError("weakest-actions needs a half of the tasks to weaken; set meta-batch-size to 2 or more")
         if self.adapt_eta and not self.use_vime:
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.bonus_credit == "before" and not self.use_vime:

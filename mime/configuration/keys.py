@@ -1,21 +1,11 @@
-"""What the configurations of all algorithms share: types of keys, their spelling, the environment, errors that help."""
+"""What the configurations of all algorithms share: types of keys, their spelling, errors that help."""
 
 import difflib
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from mime.envs import registration
-from mime.envs.external import hosting
 from mime.errors import UserError
 
 
@@ -70,21 +60,8 @@ class Configuration(BaseModel):
     STEPS: ClassVar[str]
     """What the steps of adaptation are."""
 
-    @field_validator("env_name")
-    @classmethod
-    def _known_environment(cls, name: str) -> str:
-        known = (*registration.ENVIRONMENTS, *hosting.NAMES)
-        # A name of a form of its own is somebody's environment; any other may be one of ours, misspelt.
-        if name not in known and ":" not in name and difflib.get_close_matches(name, known, n=1, cutoff=0.8):
-            raise ValueError(f"is not an environment{nearest(name, known)}")
-        registration.check(name)
-        return name
-
-    def check(self, environment: Any) -> None:
-        """Refuses values that do not go together.
-
-        Args:
-            environment: The one they name.
+    def check(self) -> None:
+        """Refuses values that do not go together. What the environment says to them shows when it is built.
 
         Raises:
             ValueError: If there are any.
@@ -92,11 +69,7 @@ class Configuration(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Configuration":
-        try:
-            environment = registration.make(self.env_name, self.env_kwargs)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"env-kwargs: {error}") from None
-        self.check(environment)
+        self.check()
         return self
 
     @model_validator(mode="wrap")

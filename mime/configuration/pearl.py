@@ -1,7 +1,7 @@
 """The configuration of PEARL. Keys keep the names of the original implementation (github katerakelly/oyster)."""
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from mime.configuration.keys import Configuration, Fraction, NonNegative, OneOrMore, Positive, ZeroOrMore
 
@@ -104,7 +104,7 @@ class PearlExperiment(Configuration):
         recent = self.trajectories(self.num_steps_prior) + self.trajectories(self.num_steps_posterior)
         return max(recent, self.trajectories(self.num_initial_steps)) * self.max_path_length
 
-    def check(self, environment: Any) -> None:
+    def check(self) -> None:
         """Refuses values that do not go together."""
         if self.trajectories(self.num_steps_per_eval) <= self.num_exp_traj_eval:
             raise ValueError(
@@ -116,8 +116,4 @@ class PearlExperiment(Configuration):
             raise ValueError(
                 f"replay-buffer-size: {self.replay_buffer_size} holds less than the {self.context_capacity} recent"
                 " steps that contexts are drawn from"
-            )
-        if self.sparse_rewards and not getattr(environment, "sparse", False):
-            raise ValueError(
-                "sparse-rewards: true has dense rewards in training only, so env-kwargs needs sparse: true"
             )

@@ -1,13 +1,14 @@
-"""Figures that lay methods side by side, for print: told apart in grey, too, by lines and markers."""
+"""Figures that lay series of numbers side by side, for print: told apart in grey, too, by lines and markers."""
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -15,12 +16,15 @@ from matplotlib.lines import Line2D
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import EngFormatter, MaxNLocator
 
-from mime.drawing.trajectories import FAINT, INK
-from mime.studies.comparison import Curve
-from mime.studies.estimates import Estimate
-from mime.studies.methods import METHODS, in_order, label
+from mime.envs.scenes import FAINT, INK
 
-# A place for each method, in the order of `METHODS`, and some for others; MIME has the strongest line.
+Numbers = float | Float[np.ndarray, "..."]
+# A value and the ends of its interval, which are NaN if there is none; for a curve, at each of its points.
+Interval = tuple[Numbers, Numbers, Numbers]
+# Places on the horizontal axis, and what is there.
+Curve = tuple[Float[np.ndarray, "_points"], Interval]
+
+# A colour, a line and a marker for each place in the caller's order; the fourth line is the strongest.
 PALETTE = ("#CC6677", "#999933", "#117733", "#332288", "#AA4499", "#44AA99", "#882255", "#88CCEE")
 LINES = ("--", "-.", (0, (7, 1.5)), "-", ":", (0, (3, 1.2, 1, 1.2, 1, 1.2)), "--", "-.")
 MARKERS = ("s", "^", "D", "o", "v", "P", "X", "*")
@@ -32,35 +36,40 @@ LEGEND_ROW = 0.18
 
 
 class Style(NamedTuple):
-    """How a method is drawn, everywhere."""
+    """How a series is called and drawn."""
 
+    label: str
     colour: str
     line: Any
     marker: str
 
 
-def style(method: str, methods: list[str]) -> Style:
-    """A method's own style; methods that are not ours take those that are left, in their order."""
-    names = [*METHODS, *(name for name in methods if name not in METHODS)]
-    place = names.index(method)
-    return Style(PALETTE[place % len(PALETTE)], LINES[place % len(LINES)], MARKERS[place % len(MARKERS)])
+def style(label: str, place: int) -> Style:
+    """The style of a place, counted from 0; after the eighth they begin again."""
+    return Style(label, PALETTE[place % len(PALETTE)], LINES[place % len(LINES)], MARKERS[place % len(MARKERS)])
 
 
 def curves(
-    panels: Mapping[str, Mapping[str, Curve]], x_label: str, y_label: str, *, limits: tuple[float, float] | None = None
+    panels: Mapping[str, Mapping[str, Curve]],
+    styles: Mapping[str, Style],
+    x_label: str,
+    y_label: str,
+    *,
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """A panel for each experiment, with a curve for each method; shaded is the interval, where there is one.
+    """Panels of curves; shaded is the interval, where there is one.
 
     Args:
-        panels: Curves by experiment and method.
+        panels: For each panel's title, its curves by the name of their series.
+        styles: Of every series by name, in the order of the legend.
         x_label, y_label: Of the axes.
         limits: Of the vertical axis; by default each panel has its own.
     """
-    figure, axes = _panels(panels, methods := _methods(panels))
+    figure, axes = _panels(list(panels), [_handle(chosen) for chosen in styles.values()])
     for axis, panel in zip(axes, panels.values()):
-        for method, curve in panel.items():
-            _draw_curve(axis, curve, style(method, methods))
-        largest = max(curve.x[-1] for curve in panel.values())
+        for name, curve in panel.items():
+            _draw_curve(axis, curve, styles[name])
+        largest = max(places[-1] for places, _ in panel.values())
         axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         if largest >= 1000:
             axis.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -72,51 +81,50 @@ def curves(
     return figure
 
 
-def before_and_after(panels: Mapping[str, Mapping[str, tuple[Estimate, Estimate]]], x_label: str) -> Figure:
-    """For each experiment and method, an estimate before adaptation (hollow) and after it (filled), with intervals."""
-    figure, axes = _panels(panels, methods := _methods(panels), legend=False, names=True)
-    for axis, panel in zip(axes, panels.values()):
-        for row, method in enumerate(methods):
-            if method in panel:
-                before, after = panel[method]
-                chosen = style(method, methods)
-                _draw_estimate(axis, before, row - 0.14, chosen, filled=False)
-                _draw_estimate(axis, after, row + 0.14, chosen, filled=True)
-        _name_rows(axis, [label(method) for method in methods])
-        axis.set_xlim(0, None)
+def before_and_after(
+    panels: Mapping[str, Mapping[str, tuple[Interval, Interval]]], styles: Mapping[str, Style], x_label: str
+) -> Figure:
+    """Panels with a row for each series: a value before adaptation (hollow) and after it (filled), with intervals.
+
+    Args:
+        panels: For each panel's title, both values by the name of their series.
+        styles: Of every series by name, in the order of the rows.
+        x_label: Of the horizontal axes.
+    """
     handles = [
         Line2D([], [], marker="o", linestyle="", color=INK, markerfacecolor=face, label=name)
         for name, face in (("before adaptation", "white"), ("after adaptation", INK))
     ]
-    _legend(figure, handles)
+    figure, axes = _panels(list(panels), handles, names=len(styles))
+    for axis, panel in zip(axes, panels.values()):
+        for row, (name, chosen) in enumerate(styles.items()):
+            if name in panel:
+                before, after = panel[name]
+                _draw_interval(axis, before, row - 0.14, chosen, filled=False)
+                _draw_interval(axis, after, row + 0.14, chosen, filled=True)
+        _name_rows(axis, [chosen.label for chosen in styles.values()])
+        axis.set_xlim(0, None)
     figure.supxlabel(x_label, fontsize=9, color=INK)
     return figure
 
 
-def improvements(pairs: Mapping[tuple[str, str], Estimate]) -> Figure:
-    """The probability that the first method of a pair is better than the second, a row a pair."""
-    figure = _figure(4.8, 0.6 + 0.22 * len(pairs))
+def shares(rows: Sequence[tuple[Interval, Style]], x_label: str, *, height: float, even: float | None = None) -> Figure:
+    """Numbers from 0 to 1 with their intervals, one below the other.
+
+    Args:
+        rows: Of each row, the number, and how it is called and drawn.
+        x_label: Of the axis.
+        height: Of the figure, in inches.
+        even: Where a dotted line is drawn, if anywhere.
+    """
+    figure = _figure(4.8, height)
     axis = figure.subplots()
     _dress(axis)
-    methods = in_order({method for pair in pairs for method in pair})
-    axis.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
-    for row, ((ours, _), value) in enumerate(pairs.items()):
-        _draw_estimate(axis, value, row, style(ours, methods), filled=True)
-    _name_rows(axis, [f"{label(ours)} over {label(theirs)}" for ours, theirs in pairs])
-    axis.set_xlim(-0.03, 1.03)
-    axis.set_xlabel("probability of a higher held-out return", fontsize=9, color=INK)
-    return figure
-
-
-def overall(estimates: Mapping[str, Estimate], x_label: str) -> Figure:
-    """An estimate a method."""
-    figure = _figure(4.8, 0.7 + 0.25 * len(estimates))
-    axis = figure.subplots()
-    _dress(axis)
-    methods = list(estimates)
-    for row, (method, value) in enumerate(estimates.items()):
-        _draw_estimate(axis, value, row, style(method, methods), filled=True)
-    _name_rows(axis, [label(method) for method in methods])
+    if even is not None:
+        axis.axvline(even, color=INK, linewidth=0.8, linestyle=":")
+    for row, (value, chosen) in enumerate(rows):
+        _draw_interval(axis, value, row, chosen, filled=True)
+    _name_rows(axis, [chosen.label for _, chosen in rows])
     axis.set_xlim(-0.03, 1.03)
     axis.set_xlabel(x_label, fontsize=9, color=INK)
     return figure
@@ -135,34 +143,26 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _methods(panels: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    return in_order({method for panel in panels.values() for method in panel})
-
-
-def _panels(
-    panels: Mapping[str, Any], methods: list[str], *, legend: bool = True, names: bool = False
-) -> tuple[Figure, list[Axes]]:
-    """An empty figure of panels with titles; with names, there is room at the left and a height that suits them."""
-    columns = min(len(panels), MOST_COLUMNS)
-    rows = math.ceil(len(panels) / columns)
-    height = 0.7 + 0.26 * len(methods) if names else PANEL[1]
-    figure = _figure(max(columns * PANEL[0], LEAST_WIDTH) + names * NAMES_WIDTH, rows * height + 0.8)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=names).ravel()
-    for axis, title in zip(grid, panels):
+def _panels(titles: Sequence[str], handles: list[Line2D], *, names: int = 0) -> tuple[Figure, list[Axes]]:
+    """A figure of empty panels with a legend; if rows have names, there is room at the left and a height for them."""
+    columns = min(len(titles), MOST_COLUMNS)
+    rows = math.ceil(len(titles) / columns)
+    height = 0.7 + 0.26 * names if names else PANEL[1]
+    figure = _figure(max(columns * PANEL[0], LEAST_WIDTH) + bool(names) * NAMES_WIDTH, rows * height + 0.8)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=bool(names)).ravel()
+    for axis, title in zip(grid, titles):
         axis.set_title(textwrap.fill(title, 28), fontsize=9, color=INK)
         _dress(axis)
-    for axis in grid[len(panels) :]:
+    for axis in grid[len(titles) :]:
         axis.remove()
-    if legend:
-        styles = {method: style(method, methods) for method in methods}
-        _legend(
-            figure,
-            [
-                Line2D([], [], color=s.colour, linestyle=s.line, marker=s.marker, markersize=4, label=label(method))
-                for method, s in styles.items()
-            ],
-        )
-    return figure, list(grid[: len(panels)])
+    _legend(figure, handles)
+    return figure, list(grid[: len(titles)])
+
+
+def _handle(chosen: Style) -> Line2D:
+    """What stands for a series in the legend."""
+    _, colour, line, marker = chosen
+    return Line2D([], [], color=colour, linestyle=line, marker=marker, markersize=4, label=chosen.label)
 
 
 def _legend(figure: Figure, handles: list[Line2D]) -> None:
@@ -185,27 +185,29 @@ def _dress(axis: Axes) -> None:
 
 
 def _draw_curve(axis: Axes, curve: Curve, chosen: Style) -> None:
-    every = max(1, math.ceil(len(curve.x) / 6))
+    places, (values, low, high) = curve
+    every = max(1, math.ceil(len(places) / 6))
     axis.plot(
-        curve.x,
-        curve.estimate.value,
+        places,
+        values,
         color=chosen.colour,
         linestyle=chosen.line,
         linewidth=1.3,
         marker=chosen.marker,
         markersize=3.5,
         clip_on=False,
-        # Markers of different methods begin at different places, so that equal curves can be told apart.
+        # Markers of different series begin at different places, so that equal curves can be told apart.
         markevery=(MARKERS.index(chosen.marker) * every // len(MARKERS), every),
     )
-    axis.fill_between(curve.x, curve.estimate.low, curve.estimate.high, color=chosen.colour, alpha=0.12, linewidth=0)
+    axis.fill_between(places, low, high, color=chosen.colour, alpha=0.12, linewidth=0)
 
 
-def _draw_estimate(axis: Axes, value: Estimate, row: float | int, chosen: Style, *, filled: bool) -> None:
-    if not np.isnan(value.low):
-        axis.hlines(row, value.low, value.high, color=chosen.colour, linewidth=1.5)
+def _draw_interval(axis: Axes, interval: Interval, row: float | int, chosen: Style, *, filled: bool) -> None:
+    value, low, high = interval
+    if not np.isnan(low):
+        axis.hlines(row, low, high, color=chosen.colour, linewidth=1.5)
     face = chosen.colour if filled else "white"
-    axis.plot(value.value, row, marker=chosen.marker, markersize=5, color=chosen.colour, markerfacecolor=face)
+    axis.plot(value, row, marker=chosen.marker, markersize=5, color=chosen.colour, markerfacecolor=face)
 
 
 def _name_rows(axis: Axes, names: list[str]) -> None:

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-import gymnasium
 import jax
 import numpy as np
 from gymnasium.experimental.functional import FuncEnv
 from jaxtyping import Array, Bool, PRNGKeyArray
 
+from mime.envs.environment import Environment
 from mime.envs.grid import Grid
 
 
-class TaskEnvironment(FuncEnv):
+class TaskEnvironment(Environment, FuncEnv):
     """A Gymnasium functional environment whose `params` are the task.
 
     Subclasses add to `FuncEnv` a horizon and two task distributions. All functions act on one state of one task and
@@ -21,16 +21,9 @@ class TaskEnvironment(FuncEnv):
     Attributes:
         horizon: Steps of an episode.
         grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
-        places: The observation's dimensions that say where the agent is; None for all.
-        varying: Those that are not the same number in all tasks at all times; None for all.
     """
 
-    observation_space: gymnasium.spaces.Box
-    action_space: gymnasium.Space
-    horizon: int
     grid: Grid | None = None
-    places: tuple[int, ...] | None = None
-    varying: tuple[int, ...] | None = None
 
     def sample_tasks(self, key: PRNGKeyArray, num_tasks: int) -> Any:
         """A batch of training tasks: the task pytree with a leading `tasks` axis.

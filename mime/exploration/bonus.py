@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.exploration.mixing import mix
 from mime.numerics.finite import all_finite, select
 from mime.numerics.tensors import named_leaves, with_leaves

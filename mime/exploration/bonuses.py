@@ -1,7 +1,7 @@
 """The bonuses, by the name that the key `bonus` gives them."""
 
 from mime.configuration.gradients import Experiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus
 from mime.exploration.disagreement import EnsembleDisagreement
 from mime.exploration.information_gain import InformationGain

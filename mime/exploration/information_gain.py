@@ -16,7 +16,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
 from mime.exploration.bonus import Bonus, Metrics

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus
 from mime.exploration.fourier import FourierFeatures
 from mime.exploration.regression import Steps, chain_rule_gains, leave_one_out_gains

@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus, Metrics
 from mime.exploration.spaces import Statistics, action_numbers, action_size, dimensions, modelled_size
 from mime.numerics.parallel import over_tasks

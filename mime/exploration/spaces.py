@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Shaped
 
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.numerics.statistics import CONSTANT
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus
 from mime.exploration.neighbours import distances, drawn, units
 from mime.exploration.spaces import dimensions

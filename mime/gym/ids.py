@@ -2,33 +2,21 @@
 
 import gymnasium
 
-from mime.envs.external.hosting import LOCOMOTION, LOCOMOTION_ARGUMENTS
-
-NAMESPACE = "mime"
-# Steps of an episode of the environments written in JAX, known here before any of them is imported.
-HORIZONS = {
-    "2DNavigation-v0": 100,
-    "2DNavigationSparse-v0": 100,
-    "2DNavigationSparseLong-v0": 300,
-    "DogNavigation2D-v0": 1000,
-    "MetaPendulum-v0": 50,
-    "Bandit-K5-v0": 100,
-    "Bandit-K10-v0": 100,
-    "Bandit-K50-v0": 100,
-    "TabularMDP-v0": 10,
-}
+from mime.envs.registration import ENVIRONMENTS
 
 
 def register() -> None:
     """Make `gymnasium.make` and `gymnasium.make_vec` know our environments."""
-    for name, horizon in HORIZONS.items():
+    for spec in ENVIRONMENTS.values():
+        if spec.gymnasium_id is None:
+            continue
+        if spec.hosted is not None:
+            gymnasium.register(spec.gymnasium_id, entry_point=spec.hosted, max_episode_steps=spec.horizon)
+            continue
         gymnasium.register(
-            f"{NAMESPACE}/{name}",
+            spec.gymnasium_id,
             entry_point="mime.gym.single_task:SingleTask",
             vector_entry_point="mime.gym.single_task:SingleTaskVector",
-            max_episode_steps=horizon,
-            kwargs={"env_name": name},
+            max_episode_steps=spec.horizon,
+            kwargs={"env_name": spec.name},
         )
-    for name, entry_point in LOCOMOTION.items():
-        steps = LOCOMOTION_ARGUMENTS["max_episode_steps"]
-        gymnasium.register(f"{NAMESPACE}/{name}", entry_point=entry_point, max_episode_steps=int(steps))

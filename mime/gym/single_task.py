@@ -17,10 +17,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8, UInt32
 
-from mime.drawing.trajectories import picture
 from mime.envs import registration
+from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
-from mime.sampling.episodes import Episodes
 
 
 class Arrival(NamedTuple):
@@ -92,7 +91,7 @@ class SingleTask(gymnasium.Env):
     `sample_tasks`, `sample_test_tasks` and `reset_task`.
 
     Args:
-        env_name: A key of `mime.envs.registration.ENVIRONMENTS`.
+        env_name: A key of `mime.envs.registration.ENVIRONMENTS` that is written in JAX.
         render_mode: `rgb_array` for a picture of the episode so far, or None.
         **arguments: The task's, as `goal`, and those of the environment's constructor, as `sparse`.
 
@@ -109,7 +108,6 @@ class SingleTask(gymnasium.Env):
         self.observation_space, self.action_space = self.environment.observation_space, self.environment.action_space
         self.render_mode = render_mode
         self._dynamics = Dynamics(self.environment)
-        self._path: list[tuple[Any, ...]] = []
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -118,31 +116,34 @@ class SingleTask(gymnasium.Env):
         super().reset(seed=seed)
         self._episode, self._step = draw_episodes(self.np_random, ())[()], 0
         start = self._dynamics.begin(self.task, self._episode)
-        self._state, self._observation = start.state, np.asarray(start.observation)
-        self._path = []
-        return self._observation, {"success": False}
+        observation = np.asarray(start.observation)
+        self._state, self._observations, self._outcomes = start.state, [observation], []
+        return observation, {"success": False}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Observation, reward, whether the episode is over, False (Gymnasium limits the time), and `success`."""
         self._step += 1
-        state, *numbers = self._dynamics.advance(
+        self._state, *numbers = self._dynamics.advance(
             self._state, np.asarray(action), self.task, self._episode, np.int32(self._step)
         )
         observation, reward, terminated, success = map(np.asarray, numbers)
         if self.render_mode is not None:
-            self._path.append((self._observation, action, reward, observation, success, True))
-        self._state, self._observation = state, observation
+            self._observations.append(observation)
+            self._outcomes.append((reward, success))
         return observation, float(reward), bool(terminated), False, {"success": bool(success)}
 
     def render(self) -> UInt8[np.ndarray, "height width 3"] | None:
         """The episode so far, drawn as in the pictures of a run."""
         if self.render_mode is None:
             return None
-        nothing_yet = self._observation, np.zeros(self.action_space.shape or ()), 0.0, self._observation, False, False
-        columns = zip(*(self._path or [nothing_yet]))
-        episodes = Episodes(*(jnp.asarray(np.stack(column)[None, None]) for column in columns))
+        # Before the first step, one that does not count.
+        observations = self._observations if self._outcomes else 2 * self._observations
+        rewards, success = map(np.stack, zip(*(self._outcomes or [(np.float32(0), False)])))
+        valid = np.full(len(success), bool(self._outcomes))
+        arrays = np.stack(observations), rewards, success, valid
         tasks = jax.tree.map(lambda leaf: np.asarray(leaf)[None], self.task)
-        return picture(self.environment, tasks, episodes, f"step {len(self._path)}")
+        trajectories = Trajectories(*(array[None, None] for array in arrays))
+        return picture(self.environment, tasks, trajectories, f"step {len(self._outcomes)}")
 
     def sample_tasks(self, num_tasks: int) -> list[Any]:
         """Training tasks, for `reset_task`; environments with a fixed set of them may return fewer."""
@@ -164,7 +165,7 @@ class SingleTaskVector(gymnasium.vector.VectorEnv):
     `AutoresetMode.NEXT_STEP`). `info["success"]` has a number for every episode.
 
     Args:
-        env_name: A key of `mime.envs.registration.ENVIRONMENTS`.
+        env_name: A key of `mime.envs.registration.ENVIRONMENTS` that is written in JAX.
         num_envs: Number of episodes at a time.
         max_episode_steps: Steps after which an episode is truncated; by default the environment's horizon.
         **arguments: As of `SingleTask`.
@@ -218,7 +219,8 @@ def make(env_name: str, arguments: dict[str, Any]) -> tuple[TaskEnvironment, Any
     """
     if "horizon" in arguments:
         raise ValueError("horizon: is called max_episode_steps in Gymnasium")
-    blueprint = registration.ENVIRONMENTS[env_name]()
+    blueprint = registration.make(env_name, {})
+    assert isinstance(blueprint, TaskEnvironment)
     named = inspect.signature(blueprint.get_default_params).parameters
     description = {name: value for name, value in arguments.items() if name in named}
     rest = {name: value for name, value in arguments.items() if name not in named}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import optax
 
 from mime.configuration.gradients import Experiment
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus, NoBonus
 from mime.exploration.bonuses import make_bonus
 from mime.meta import eta

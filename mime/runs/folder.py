@@ -51,6 +51,7 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
+        self.config = path / "config.json"
         self.checkpoints = path / "checkpoints"
         self.figures = path / "figures"
         self.train_trajectories = path / "train_trajectories"
@@ -133,8 +134,7 @@ class RunFolder:
 
     def write_config(self, experiment: Configuration, seed: int) -> None:
         """Write `config.json`: the configuration, and when, where and with what each start of the run was made."""
-        path = self.path / "config.json"
-        history = json.loads(path.read_bytes()).get("history", []) if path.exists() else []
+        history = json.loads(self.config.read_bytes()).get("history", []) if self.config.exists() else []
         document = {
             "format": FORMAT,
             "method": experiment.method,
@@ -142,7 +142,7 @@ class RunFolder:
             "experiment": experiment.as_keys(),
             "history": [*history, _circumstances()],
         }
-        write_atomically(path, json.dumps(document, indent=2).encode())
+        write_atomically(self.config, json.dumps(document, indent=2).encode())
 
     def read_config(self) -> tuple[Configuration, int]:
         """The configuration and the seed in `config.json`.
@@ -150,7 +150,7 @@ class RunFolder:
         Raises:
             UserError: If there is no run here, or its `config.json` is damaged.
         """
-        path = self.path / "config.json"
+        path = self.config
         try:
             document = json.loads(path.read_bytes())
             keys, seed = document["experiment"], document["seed"]

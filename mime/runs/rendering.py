@@ -6,15 +6,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import gymnasium
 import jax
 import numpy as np
 from jaxtyping import UInt8
 
-from mime.drawing.trajectories import before_and_after, picture
+from mime.drawing.trajectories import before_and_after
+from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
-from mime.envs.registration import Environment
+from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.meta.adaptation import share
@@ -53,7 +53,8 @@ def draw_trial(
         caption: What the trial was, as "iteration 10".
         x: The images' place on TensorBoard's axis.
     """
-    tasks, before, after = jax.device_get((tasks, stages[0], stages[-1]))
+    tasks = jax.device_get(tasks)
+    before, after = trajectories(stages[0]), trajectories(stages[-1])
     recorder.picture("TrainTrajectories", picture(environment, tasks, before, f"{caption}, before adaptation"), x)
     recorder.picture("ValidTrajectories", picture(environment, tasks, after, f"{caption}, after adaptation"), x)
     path.parent.mkdir(exist_ok=True)
@@ -84,13 +85,13 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
         before = share(run.policy, count_tasks(tasks))
         after = run.adapt_all(tasks, num_steps=num_steps, key=key)
     folder.figures.mkdir(exist_ok=True)
-    if isinstance(run.environment, TaskEnvironment):
-        path = folder.figures / "render.gif"
-        _write_gif(path, _drawn(run, (before, after), tasks, key))
-    else:
+    if isinstance(run.environment, HostedEnvironment):
         path = folder.figures / f"render-{name}.mp4"
         frames = [frame for policy in (before, after) for frame in filmed(run.environment, policy, tasks[0], key)]
         _write_mp4(path, frames)
+    else:
+        path = folder.figures / "render.gif"
+        _write_gif(path, _drawn(run, (before, after), tasks, key))
     return path
 
 
@@ -147,14 +148,13 @@ def _drawn(run: TrainedRun, policies: tuple[Policy, Policy], tasks: Any, key: ja
     """Frames of growing trajectories, of all tasks at once."""
     tasks_on_host = jax.device_get(tasks)
     for policy, title in zip(policies, ("Before adaptation", "After adaptation")):
-        episodes = jax.device_get(run.learner.sampler(policy, tasks, key))
-        for end in np.linspace(1, episodes.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
-            yield picture(run.environment, tasks_on_host, _until(episodes, end), f"{title}, step {end}")
+        whole = trajectories(run.learner.sampler(policy, tasks, key))
+        for end in np.linspace(1, whole.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
+            yield picture(run.environment, tasks_on_host, _until(whole, end), f"{title}, step {end}")
 
 
-def _until(episodes: Episodes, end: int) -> Episodes:
-    valid = episodes.valid & (np.arange(episodes.valid.shape[-1]) < end)
-    return eqx.tree_at(lambda e: e.valid, episodes, valid)
+def _until(whole: Trajectories, end: int) -> Trajectories:
+    return whole._replace(valid=whole.valid & (np.arange(whole.valid.shape[-1]) < end))
 
 
 def _write_gif(path: Path, frames: Iterator[Frame]) -> None:
@@ -170,3 +170,10 @@ def _write_mp4(path: Path, frames: list[Frame]) -> None:
     except ImportError:
         raise UserError("films need imageio: pip install 'mime-rl[render]'") from None
     imageio.mimwrite(path, frames, fps=FRAMES_PER_SECOND, macro_block_size=1)
+
+
+def trajectories(episodes: Episodes) -> Trajectories:
+    """What is drawn of episodes `[tasks trajectories steps ...]`."""
+    arrays = jax.device_get(episodes)
+    observations = np.concatenate([arrays.observations[:, :, :1], arrays.next_observations], axis=2)
+    return Trajectories(observations, arrays.rewards, arrays.success, arrays.valid)

@@ -8,11 +8,11 @@ import jax
 from jaxtyping import Array, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
-from mime.configuration.keys import Configuration
+from mime.configuration.keys import Configuration, ConfigurationError, brief
 from mime.configuration.pearl import PearlExperiment
 from mime.envs import registration
+from mime.envs.environment import Environment
 from mime.envs.observed_reward import with_observed_reward
-from mime.envs.registration import Environment
 from mime.envs.task_environment import count_tasks
 from mime.envs.weakened import weakened
 from mime.errors import UserError
@@ -77,7 +77,49 @@ class Setup(NamedTuple):
     """What is to be closed in the end."""
 
 
-def set_up(experiment: Configuration, seed: int, resources: Resources = HERE, *, like: Setup | None = None) -> Setup:
+def build_environment(experiment: Configuration, *, source: str = "") -> Environment:
+    """The environment of an experiment, and the check that there is one which fits the configuration.
+
+    Args:
+        experiment: The configuration.
+        source: Where it comes from, for error messages, if it has a place.
+
+    Raises:
+        ConfigurationError: If it names no environment, or its keys do not fit the one that it names. The message names
+            the source, the key, the value and what is allowed.
+    """
+    try:
+        return _built(experiment)
+    except ValueError as error:
+        place = f"{source}: " if source else ""
+        raise ConfigurationError("\n".join(f"{place}{line}" for line in str(error).splitlines())) from None
+
+
+def _built(experiment: Configuration) -> Environment:
+    try:
+        registration.check(experiment.env_name)
+    except ValueError as error:
+        raise ValueError(f"env-name: {brief(experiment.env_name)} {error}") from None
+    try:
+        environment = registration.make(experiment.env_name, experiment.env_kwargs)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"env-kwargs: {error}") from None
+    if isinstance(experiment, Experiment):
+        weakened(environment, experiment.weakest_actions)
+    has_dense_training = isinstance(experiment, PearlExperiment) and experiment.sparse_rewards
+    if has_dense_training and not getattr(environment, "sparse", False):
+        raise ValueError("sparse-rewards: true has dense rewards in training only, so env-kwargs needs sparse: true")
+    return environment
+
+
+def set_up(
+    experiment: Configuration,
+    seed: int,
+    resources: Resources = HERE,
+    *,
+    like: Setup | None = None,
+    source: str = "",
+) -> Setup:
     """Environment, learner and initial state of an experiment.
 
     Args:
@@ -85,11 +127,12 @@ def set_up(experiment: Configuration, seed: int, resources: Resources = HERE, *,
         seed: Of the initial state.
         resources: Where the episodes of environments outside JAX are collected.
         like: Another seed's, whose environment, learner and sampler serve this one too.
+        source: As of `build_environment`.
 
     Raises:
         UserError: If the environment cannot be built, or the method does not fit it.
     """
-    environment = registration.make(experiment.env_name, experiment.env_kwargs) if like is None else like.environment
+    environment = build_environment(experiment, source=source) if like is None else like.environment
     try:
         environment.observation_space  # noqa: B018 (somebody's environment is built now)
     except Exception as error:  # Whatever it raises.

@@ -46,7 +46,7 @@ def evaluate(
         UserError: If the run is incomplete or damaged.
     """
     experiment, run_seed = folder.read_config()
-    setup = set_up(experiment, run_seed, resources)
+    setup = set_up(experiment, run_seed, resources, source=str(folder.config))
     state = load_weights(folder, setup)
     for path in [folder.path / "test_result.csv", folder.path / "test_log.txt", *folder.test.glob("events.out.*")]:
         path.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import as_tasks
-from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment
 from mime.errors import UserError
 from mime.meta.learner import Learner
@@ -85,7 +85,7 @@ def load_run(folder: RunFolder, resources: Resources = HERE) -> TrainedRun:
         UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.
     """
     experiment, seed = folder.read_config()
-    setup = set_up(experiment, seed, resources)
+    setup = set_up(experiment, seed, resources, source=str(folder.config))
     if not isinstance(setup.learner, Learner):
         raise UserError(f"{folder.path}: {experiment.method} adapts by context; only `mime test` can do that")
     try:

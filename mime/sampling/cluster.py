@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from mime.envs.external.hosting import make
+from mime.envs.registration import make_hosted
 from mime.errors import UserError
 from mime.sampling.hosted import WorkerFailure, report_failure
 from mime.sampling.rollouts import Fields, Request, rollout
@@ -21,7 +21,7 @@ class RolloutActor:
 
     def __init__(self, path: list[str], env_name: str, env_kwargs: dict[str, Any]):
         sys.path[:] = path + [folder for folder in sys.path if folder not in path]
-        self._environment = make(env_name, env_kwargs)
+        self._environment = make_hosted(env_name, env_kwargs)
 
     def collect(self, request: Request) -> Fields:
         """The fields of the request's episodes."""

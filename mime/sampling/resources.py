@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from mime.configuration.keys import Configuration
-from mime.envs.registration import Environment
+from mime.envs.environment import Environment
+from mime.envs.external.hosted_environment import HostedEnvironment
 from mime.envs.task_environment import TaskEnvironment
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Sampler
@@ -34,6 +35,7 @@ def make_sampler(
     """
     if isinstance(environment, TaskEnvironment):
         return CompiledSampler(environment, num_trajectories)
+    assert isinstance(environment, HostedEnvironment)
     names = experiment.env_name, experiment.env_kwargs
     options = {"number": resources.num_workers, "timeout": resources.timeout}
     if resources.ray_address is None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from mime.envs.external.hosting import make
+from mime.envs.registration import make_hosted
 from mime.sampling.rollouts import rollout
 
 
@@ -37,7 +37,7 @@ def serve(connection: Connection) -> None:
     while True:
         request = connection.recv()
         try:
-            environment = environment or make(setup.env_name, setup.env_kwargs)
+            environment = environment or make_hosted(setup.env_name, setup.env_kwargs)
             reply = rollout(environment, request)
         except Exception:
             reply = traceback.format_exc()

@@ -1,22 +1,22 @@
 """The figures of a comparison: which there are, what they say, and their files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from mime.drawing import curves as compare
+from mime.drawing import curves as drawing
 from mime.studies.comparison import AFTER, BEFORE, Comparison, Curve, adaptation_curve, held_out, learning_curve
 from mime.studies.estimates import Estimate, estimate
-from mime.studies.methods import PEARL
+from mime.studies.methods import METHODS, PEARL, in_order, label
 from mime.studies.records import Record
 
 SHARE = -0.03, 1.03
 
 
-class Entry(NamedTuple):
-    """A figure.
+class ReportFigure(NamedTuple):
+    """A figure of the report.
 
     Attributes:
         name: Of its files.
@@ -41,39 +41,58 @@ class Kind(NamedTuple):
     limits: tuple[float, float] | None = None
 
 
-def all_figures(comparison: Comparison) -> list[Entry]:
+def all_figures(comparison: Comparison) -> list[ReportFigure]:
     """Every figure that the runs have numbers for."""
     return [*_summaries(comparison), *_training(comparison), *_adaptation(comparison), *_exploration(comparison)]
 
 
-def write(entries: list[Entry], folder: Path) -> None:
+def write(figures: list[ReportFigure], folder: Path) -> None:
     """Write each as PNG and SVG."""
-    for entry in entries:
-        compare.save(entry.figure, folder, entry.name)
+    for each in figures:
+        drawing.save(each.figure, folder, each.name)
 
 
-def _summaries(comparison: Comparison) -> list[Entry]:
-    entries = []
+def _styles(methods: Iterable[str]) -> dict[str, drawing.Style]:
+    """How each method is drawn: in its own style everywhere; methods that are not ours take those that are left."""
+    methods = list(methods)
+    names = [*METHODS, *(name for name in methods if name not in METHODS)]
+    return {method: drawing.style(label(method), names.index(method)) for method in methods}
+
+
+def _styles_in(panels: Mapping[str, Mapping[str, Any]]) -> dict[str, drawing.Style]:
+    return _styles(in_order({method for panel in panels.values() for method in panel}))
+
+
+def _summaries(comparison: Comparison) -> list[ReportFigure]:
+    figures = []
     overall, (experiments, _) = comparison.overall(), comparison.shared()
     if overall:
         caption = (
             "Share of held-out tasks that a method solves after adaptation: interquartile mean over the seeds of"
             f" {', '.join(experiments)}, where every method was tested."
         )
-        figure = compare.overall(overall, "held-out success after adaptation")
-        entries.append(Entry("overall-success", "Held-out success", caption, figure))
+        styles = _styles(overall)
+        rows = [(value, styles[method]) for method, value in overall.items()]
+        figure = drawing.shares(rows, "held-out success after adaptation", height=0.7 + 0.25 * len(rows))
+        figures.append(ReportFigure("overall-success", "Held-out success", caption, figure))
     pairs = comparison.improvements()
     if pairs:
         caption = (
             "How probable it is that a run of the first method has a higher held-out return after adaptation than one"
             " of the second, averaged over the experiments of both. An interval that holds 0.5 tells nothing."
         )
-        figure = compare.improvements(pairs)
-        entries.append(Entry("probability-of-improvement", "Probability of improvement", caption, figure))
-    return entries
+        styles = _styles(in_order({method for pair in pairs for method in pair}))
+        rows = [
+            (value, styles[ours]._replace(label=f"{label(ours)} over {label(theirs)}"))
+            for (ours, theirs), value in pairs.items()
+        ]
+        x_label = "probability of a higher held-out return"
+        figure = drawing.shares(rows, x_label, height=0.6 + 0.22 * len(rows), even=0.5)
+        figures.append(ReportFigure("probability-of-improvement", "Probability of improvement", caption, figure))
+    return figures
 
 
-def _training(comparison: Comparison) -> list[Entry]:
+def _training(comparison: Comparison) -> list[ReportFigure]:
     kinds = [
         Kind("learning-return", "Learning: return", f"{AFTER}/Returns", "return after adaptation"),
         Kind("learning-success", "Learning: success", f"{AFTER}/Success", "success after adaptation", SHARE),
@@ -83,7 +102,7 @@ def _training(comparison: Comparison) -> list[Entry]:
     return _curves(comparison, kinds, learning_curve, "environment steps", caption)
 
 
-def _adaptation(comparison: Comparison) -> list[Entry]:
+def _adaptation(comparison: Comparison) -> list[ReportFigure]:
     kinds = [
         Kind("adaptation-return", "Adaptation: return", "Returns", "held-out return"),
         Kind("adaptation-success", "Adaptation: success", "Success", "held-out success", SHARE),
@@ -99,17 +118,17 @@ def _curves(
     curve: Callable[[list[Record], str], Curve | None],
     x_label: str,
     caption: str,
-) -> list[Entry]:
-    entries = []
+) -> list[ReportFigure]:
+    figures = []
     for kind in kinds:
         panels = comparison.panels(lambda records, metric=kind.metric: curve(records, metric))
         if panels:
-            figure = compare.curves(panels, x_label, kind.y_label, limits=kind.limits)
-            entries.append(Entry(kind.name, kind.title, caption.format(kind.y_label), figure))
-    return entries
+            figure = drawing.curves(panels, _styles_in(panels), x_label, kind.y_label, limits=kind.limits)
+            figures.append(ReportFigure(kind.name, kind.title, caption.format(kind.y_label), figure))
+    return figures
 
 
-def _exploration(comparison: Comparison) -> list[Entry]:
+def _exploration(comparison: Comparison) -> list[ReportFigure]:
     panels = comparison.panels(_coverage)
     if not panels:
         return []
@@ -117,8 +136,8 @@ def _exploration(comparison: Comparison) -> list[Entry]:
         "Share of the cells within reach that all trajectories of a held-out task visit together, before and after"
         " adaptation. It grows with the number of trajectories, which PEARL's configuration sets by itself."
     )
-    figure = compare.before_and_after(panels, "share of cells visited")
-    return [Entry("coverage", "Exploration coverage", caption, figure)]
+    figure = drawing.before_and_after(panels, _styles_in(panels), "share of cells visited")
+    return [ReportFigure("coverage", "Exploration coverage", caption, figure)]
 
 
 def _coverage(records: list[Record]) -> tuple[Estimate, Estimate] | None:

@@ -15,7 +15,7 @@ from PIL import Image
 from mime.runs.files import write_atomically
 from mime.studies import history, tables
 from mime.studies.comparison import Comparison
-from mime.studies.figures import Entry
+from mime.studies.figures import ReportFigure
 from mime.studies.methods import label
 from mime.studies.records import Record
 from mime.studies.tables import Cells
@@ -25,7 +25,9 @@ PICTURE_WIDTH = 900
 NAME = "report.html"
 
 
-def write(comparison: Comparison, figures: Sequence[Entry], folders: Sequence[Path], output_folder: Path) -> Path:
+def write(
+    comparison: Comparison, figures: Sequence[ReportFigure], folders: Sequence[Path], output_folder: Path
+) -> Path:
     """Write the report.
 
     Args:
@@ -40,7 +42,7 @@ def write(comparison: Comparison, figures: Sequence[Entry], folders: Sequence[Pa
     sections = [
         ("summary", "Summary", _summary(comparison)),
         ("experiments", "Experiments", "".join(map(_table, tables.experiment_cells(comparison)))),
-        ("figures", "Figures", "".join(_figure(entry, output_folder) for entry in figures)),
+        ("figures", "Figures", "".join(_figure(figure, output_folder) for figure in figures)),
         ("trajectories", "Trajectories", _trajectories(comparison)),
         ("reproduce", "How to reproduce it", _commands(comparison, folders)),
         ("configurations", "Configurations", _configurations(comparison)),
@@ -89,10 +91,10 @@ def _table(cells: Cells) -> str:
     return f"<h3>{escape(cells.title)}</h3><div class=scroll>{table}</div>"
 
 
-def _figure(entry: Entry, folder: Path) -> str:
+def _figure(figure: ReportFigure, folder: Path) -> str:
     # As an image, not inline: the clip paths of two SVGs in one document would share their names.
-    source = _data((folder / f"{entry.name}.svg").read_bytes(), "image/svg+xml")
-    return f"<h3>{escape(entry.title)}</h3>{_image(source, entry.title, entry.caption)}"
+    source = _data((folder / f"{figure.name}.svg").read_bytes(), "image/svg+xml")
+    return f"<h3>{escape(figure.title)}</h3>{_image(source, figure.title, figure.caption)}"
 
 
 def _trajectories(comparison: Comparison) -> str:

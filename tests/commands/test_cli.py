@@ -57,6 +57,12 @@ def test_mistakes_in_training_are_told_in_a_message(refused, small_yaml, tmp_pat
     assert "gamma: 1.5 should be less" in refused("train.py", "--config", small_yaml, *out, "--gamma", "1.5")
     assert "--seed: -1 should be 0 or more" in refused("train.py", "--config", small_yaml, *out, "--seed", "-1")
     assert "add use-vime" in refused("train.py", "--config", small_yaml, *out, "--adapt-eta")
+    text = refused("train.py", "--config", small_yaml, *out, "--env-name", "2DNavigation")
+    assert "error env-name: '2DNavigation' is not an environment; did you mean 2DNavigation-v0?" in text
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text("env-kwargs: {lo: 1}")
+    text = refused("train.py", "--config", elsewhere, *out)
+    assert f"error {elsewhere}: env-kwargs: lo is not an argument of 2DNavigationSparse-v0" in text
     assert "give one of them" in refused("train.py", "--config", small_yaml, *out, "--overwrite", "--resume")
     assert "should be numbers and ranges like 0-4" in refused("train.py", "--config", small_yaml, *out, "--seeds", "0-")
     assert not (tmp_path / "run").exists()

@@ -98,6 +98,7 @@ def test_mistakes_are_told_before_anything_is_made(pretended, tmp_path, capsys):
     for arguments, words in (
         (("--gama", "1"), "--gama: is neither an option of mime study nor a key; did you mean gamma"),
         (("--gamma", "3"), "gamma: 3.0 should be less"),
+        (("--env-name", "2DNavigation-v1"), "env-name: '2DNavigation-v1' is not an environment; did you mean"),
         (("--parallel", "0"), "--parallel: 0 should be 1 or more"),
         (("--methods", "mam"), "did you mean maml"),
     ):

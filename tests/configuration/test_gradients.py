@@ -86,10 +86,6 @@ REFUSED = {
     "fraction of a batch": ({"num-batches": 1.5}, "num-batches: 1.5"),
     "empty layer": ({"hidden-sizes": [64, 0]}, "hidden-sizes.1: 0"),
     "one of a few": ({"nonlinearity": "swish"}, "nonlinearity: 'swish' should be 'tanh'"),
-    "unknown environment": ({"env-name": "2DNavigationSparse"}, "did you mean 2DNavigationSparse-v0?"),
-    "low above high": ({**RING, "env-kwargs": {"low": 9.0, "high": 5.0}}, "env-kwargs: low: 9.0 and high: 5.0"),
-    "unknown argument": ({**RING, "env-kwargs": {"lo": 9.0}}, "env-kwargs: lo is not an argument"),
-    "wrong argument": ({**RING, "env-kwargs": {"low": "x"}}, "env-kwargs: low: 'x'"),
     "eta of nothing": ({"adapt-eta": True}, "add use-vime"),
     "credit of nothing": ({"bonus-credit": "before"}, "add use-vime"),
     "eta without a gradient": (
@@ -97,6 +93,7 @@ REFUSED = {
         "use eta-rule: found with eta-lr: 0.1, or leave adapt-eta out",
     ),
     "another rule's rate": ({"use-vime": True, "adapt-eta": True, "eta-rule": "found"}, "eta-lr: 1000 is too large"),
+    "half a task": ({"weakest-actions": 0.5, "meta-batch-size": 1}, "set meta-batch-size to 2"),
     "no warm-up": ({"use-vime": True, "normalize-spaces": True}, "set pre-epochs to 1 or more"),
     "a list": ([1, 2], "must be a list of `key: value` lines"),
 }

@@ -64,14 +64,6 @@ REFUSED = {
         "num-steps-per-eval: 400 leaves no trajectory of the posterior",
     ),
     "small ring": ({"algorithm": "pearl", "replay-buffer-size": 100}, "replay-buffer-size: 100 holds less than"),
-    "dense already": (
-        {"algorithm": "pearl", "sparse-rewards": True, "env-kwargs": {"sparse": False}},
-        "env-kwargs needs sparse: true",
-    ),
-    "never sparse": (
-        {"algorithm": "pearl", "sparse-rewards": True, "env-name": "2DNavigation-v0"},
-        "env-kwargs needs sparse: true",
-    ),
 }
 
 

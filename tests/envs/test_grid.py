@@ -23,7 +23,7 @@ def episodes(positions, lengths):
 
 
 def coverage(grid, positions, lengths):
-    return jax.jit(lambda lived: lived.coverage(grid))(episodes(positions, lengths))
+    return jax.jit(lambda collected: collected.coverage(grid))(episodes(positions, lengths))
 
 
 def brute_force(positions, lengths, cell_of, within_reach):

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from mime.configuration import parsing
+from mime.configuration.keys import ConfigurationError
 from mime.envs import registration
 from mime.envs.dog_house import DogHouse
 from mime.envs.navigation import DenseNavigation, RingNavigation
 from mime.envs.pendulum import Pendulum
 from mime.envs.task_environment import count_tasks
+from tests import small_runs
 
 KEY = jax.random.key(0)
 CONFIGURATIONS = sorted((Path(__file__).parents[2] / "configs").glob("**/*.yaml"))
@@ -71,8 +73,8 @@ def test_there_are_configurations():
     ],
 )
 def test_impossible_arguments_are_refused_by_name(env_name, arguments, mentions):
-    with pytest.raises(config.ConfigurationError) as error:
-        parsing.parse({"env-name": env_name, "env-kwargs": arguments}, source="here.yaml")
+    with pytest.raises(ConfigurationError) as error:
+        small_runs.build({"env-name": env_name, "env-kwargs": arguments}, source="here.yaml")
     assert str(error.value).startswith("here.yaml: env-kwargs: ")
     for mention in mentions:
         assert mention in str(error.value)

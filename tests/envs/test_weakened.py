@@ -130,9 +130,10 @@ def test_without_the_key_tasks_stay_what_they_are():
         ({"env_name": "MetaPendulum-v0", "meta_batch_size": 1}, "set meta-batch-size to 2"),
     ],
 )
-def test_what_cannot_be_weakened_is_refused_before_anything_is_written(keys, words):
+def test_what_cannot_be_weakened_is_refused_before_anything_is_written(keys, words, tmp_path):
     with pytest.raises(UserError, match=words):
-        Experiment(**keys, weakest_actions=0.5)
+        mime.train(Experiment(**keys, weakest_actions=0.5), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_unbounded_actions_are_refused():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mime.envs.external import hosting
+from mime.envs import registration
 from mime.errors import UserError
 from mime.meta.adaptation import share
 from mime.policies.making import make_policy
@@ -64,7 +64,7 @@ def test_a_film_shows_the_task_before_and_after(tmp_path, monkeypatch):
 
 
 def test_a_machine_that_cannot_render_is_told_what_to_install():
-    environment = hosting.make("tests.sampling.toy:Modules", {"max_episode_steps": 6})
+    environment = registration.make("tests.sampling.toy:Modules", {"max_episode_steps": 6})
     spaces = environment.observation_space, environment.action_space
     policies = share(make_policy(*spaces, hidden_sizes=(4,), nonlinearity="tanh", key=KEY), 1)
     with pytest.raises(UserError, match=r"cannot render here: .*EGL"):

@@ -143,8 +143,11 @@ class PoisonedNavigation(DenseNavigation):
         return jnp.where(next_state[0] > 0.15, jnp.nan, super().reward(state, action, next_state, rng, params))
 
 
+POISONED = registration.Spec("Poisoned-v0", f"{__name__}:PoisonedNavigation")
+
+
 def test_rewards_that_are_not_finite_are_named_and_never_learned_from(tmp_path, monkeypatch):
-    monkeypatch.setitem(registration.ENVIRONMENTS, "Poisoned-v0", PoisonedNavigation)
+    monkeypatch.setitem(registration.ENVIRONMENTS, "Poisoned-v0", POISONED)
     warnings = []
     folder = RunFolder(tmp_path)
     folder.create(overwrite=False)

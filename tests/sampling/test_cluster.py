@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("ray")
 
-from mime.envs.external import hosting
+from mime.envs import registration
 from mime.errors import Failure
 from mime.sampling.cluster import RayWorkers
 from mime.sampling.hosted import HostedSampler
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.torture, pytest.mark.filterwarnings("ignore")]
 def on_ray(*, timeout=60.0, **arguments):
     arguments = {"max_episode_steps": 7} | arguments
     workers = RayWorkers(TOY, arguments, address="local", number=2, timeout=timeout)
-    return HostedSampler(hosting.make(TOY, arguments), 3, workers)
+    return HostedSampler(registration.make(TOY, arguments), 3, workers)
 
 
 @pytest.fixture(scope="module")

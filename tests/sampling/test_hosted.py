@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from mime.envs.external import hosting
+from mime.envs import registration
 from mime.envs.external.hosted_environment import as_tasks
 from mime.errors import Failure
 from mime.meta.adaptation import share
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 
 def sampler(name=TOY, *, number=2, timeout=60.0, trajectories=3, **arguments):
     arguments = {"max_episode_steps": 7} | arguments
-    environment = hosting.make(name, arguments)
+    environment = registration.make(name, arguments)
     return HostedSampler(environment, trajectories, LocalWorkers(name, arguments, number=number, timeout=timeout))
 
 

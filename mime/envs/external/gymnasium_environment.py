@@ -42,15 +42,25 @@ class GymnasiumEnvironment(HostedEnvironment):
     ):
         self.name, self._arguments, self._scale = name, arguments, normalization_scale
         self._blueprint = find(name)
-        self.horizon = max_episode_steps or self._blueprint.steps
-        if not isinstance(self.horizon, int) or self.horizon < 1:
+        horizon = max_episode_steps or self._blueprint.steps
+        if not isinstance(horizon, int) or horizon < 1:
             raise ValueError(f"max_episode_steps: {max_episode_steps!r} must be the steps of an episode, 1 or more")
+        self.horizon = horizon
         if normalization_scale is not None and not normalization_scale > 0:
             raise ValueError(f"normalization_scale: {normalization_scale!r} must be greater than 0")
         try:
             inspect.signature(self._blueprint.kind).bind(**self._blueprint.defaults | arguments)
         except TypeError as error:
             raise ValueError(f"{name}: {error}") from None
+
+    @staticmethod
+    def check(name: str) -> None:
+        """Check that there is such an environment, with the methods of one for meta-learning.
+
+        Raises:
+            ValueError: If not. The message goes on after the name.
+        """
+        find(name)
 
     @cached_property
     def env(self) -> gymnasium.Env:
@@ -76,17 +86,16 @@ class GymnasiumEnvironment(HostedEnvironment):
 
     def draw_tasks(self, words: Sequence[int], num_tasks: int) -> Tasks:
         """The environment's `sample_tasks`, its random numbers seeded by the words."""
-        return self._draw(self.env.unwrapped.sample_tasks, words, num_tasks)
+        return self._draw("sample_tasks", words, num_tasks)
 
     def test_batch(self, batch: int) -> Tasks:
         """Twenty of the environment's test tasks, or of its training tasks if it knows no others; always the same."""
-        unwrapped = self.env.unwrapped
-        draw = getattr(unwrapped, "sample_test_tasks", unwrapped.sample_tasks)
-        return self._draw(draw, TEST_WORDS, NUM_TEST_TASKS)
+        method = "sample_test_tasks" if hasattr(self._unwrapped, "sample_test_tasks") else "sample_tasks"
+        return self._draw(method, TEST_WORDS, NUM_TEST_TASKS)
 
     def enter(self, task: Any) -> gymnasium.Env:
         """The one environment of this process, set to the task."""
-        self.env.unwrapped.reset_task(task)
+        self._unwrapped.reset_task(task)
         return self.env
 
     def drawing(self) -> HostedEnvironment:
@@ -95,13 +104,18 @@ class GymnasiumEnvironment(HostedEnvironment):
         vars(twin).pop("env", None)
         return twin
 
-    def _draw(self, draw: Callable[[int], Any], words: Sequence[int], num_tasks: int) -> Tasks:
+    @property
+    def _unwrapped(self) -> Any:
+        """The environment without wrappers, which has the methods that `env` asked for."""
+        return self.env.unwrapped
+
+    def _draw(self, method: str, words: Sequence[int], num_tasks: int) -> Tasks:
         seed = int(np.random.SeedSequence(words).generate_state(1)[0])
         seed_globally(seed)
-        self.env.unwrapped.np_random = np.random.default_rng(seed)
-        tasks = as_tasks(draw(num_tasks))
+        self._unwrapped.np_random = np.random.default_rng(seed)
+        tasks = as_tasks(getattr(self._unwrapped, method)(num_tasks))
         if len(tasks) == 0:
-            raise ValueError(f"{self.name}: {draw.__name__}({num_tasks}) gave no tasks")
+            raise ValueError(f"{self.name}: {method}({num_tasks}) gave no tasks")
         return tasks
 
 
@@ -116,7 +130,7 @@ class Blueprint(NamedTuple):
     """
 
     build: Callable[..., gymnasium.Env]
-    kind: Callable[..., gymnasium.Env]
+    kind: Callable[..., Any]
     defaults: dict[str, Any]
     steps: int | None
 
@@ -172,5 +186,7 @@ def _registered(name: str) -> Blueprint:
         kind = gymnasium.envs.registration.load_env_creator(entry) if isinstance(entry, str) else entry
     except (gymnasium.error.Error, ImportError) as error:
         raise ValueError(f"is not an environment that Gymnasium can make: {error}") from None
+    if kind is None:
+        raise ValueError("is not an environment that Gymnasium can make: it makes vectors of it alone")
     build = partial(gymnasium.make, spec, max_episode_steps=-1, disable_env_checker=True)
     return Blueprint(build, kind, spec.kwargs, spec.max_episode_steps)

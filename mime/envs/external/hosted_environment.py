@@ -10,39 +10,37 @@ import gymnasium
 import numpy as np
 from jaxtyping import Shaped
 
+from mime.envs.environment import Environment
+
 Tasks = Shaped[np.ndarray, "tasks"]
 NUM_TEST_TASKS = 20
 
 
-class HostedEnvironment(ABC):
-    """A family of tasks whose episodes are lived in worker processes.
+class HostedEnvironment(Environment, ABC):
+    """A family of tasks whose episodes are collected in worker processes.
 
     Every worker holds one instance, built from the same name and arguments as the learner's. A task is any Python
     object that can be pickled; a batch of them is an array of objects, `[tasks]`.
 
     Attributes:
-        observation_space: A Box of one axis.
-        action_space: Discrete, or a Box of one axis.
-        horizon: Most steps of an episode; it is shorter if the environment terminates or truncates it.
-        varying: The observation's dimensions that are not the same number in all tasks at all times; None for all.
-        places: Those that say where the agent is; None for all that vary.
-        grid: In whose cells exploration is measured; None for no measure.
         classes, test_classes: Names of the kinds of training and of test tasks, of which metrics are reported one by
             one; empty if there is one kind.
         render_mode: Of the Gymnasium environments that `enter` builds, if any.
         remarks: What the user should know about how this environment takes its arguments.
     """
 
-    observation_space: gymnasium.spaces.Box
-    action_space: gymnasium.Space
-    horizon: int
-    varying: tuple[int, ...] | None = None
-    places: tuple[int, ...] | None = None
-    grid: None = None
     classes: tuple[str, ...] = ()
     test_classes: tuple[str, ...] = ()
     render_mode: str | None = None
     remarks: tuple[str, ...] = ()
+
+    @staticmethod
+    def check(name: str) -> None:
+        """Check that there is what a name, the first argument of the constructor, stands for; by default there is.
+
+        Raises:
+            ValueError: If not. The message goes on after the environment's name.
+        """
 
     @abstractmethod
     def draw_tasks(self, words: Sequence[int], num_tasks: int) -> Tasks:
@@ -72,12 +70,7 @@ class HostedEnvironment(ABC):
         raise NotImplementedError
 
     def sample_tasks(self, key: Any, num_tasks: int) -> Tasks:
-        """A batch of training tasks.
-
-        Args:
-            key: A JAX key.
-            num_tasks: How many; environments with a fixed set of them may return fewer, always the same number.
-        """
+        """A batch of training tasks that depends on nothing but the key and the number."""
         return self.draw_tasks(words_of(key), num_tasks)
 
     def test_tasks(self) -> Tasks:

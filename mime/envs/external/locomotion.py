@@ -31,6 +31,7 @@ class Velocities:
 
     fastest: float
     velocity = 0.0
+    np_random: np.random.Generator  # Gymnasium's.
 
     def sample_tasks(self, n: int) -> list[float]:
         """Independent velocities."""
@@ -92,7 +93,8 @@ class AntGoal(AntEnv):
 
     def __init__(self, **arguments: Any):
         self.goal = np.zeros(2)
-        super().__init__(**{"exclude_current_positions_from_observation": False} | arguments)
+        arguments = {"exclude_current_positions_from_observation": False} | arguments
+        super().__init__(**arguments)
 
     def sample_tasks(self, n: int) -> list[np.ndarray]:
         """Independent goals."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from importlib import metadata
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -26,7 +26,7 @@ SCALE_REMARK = "normalization_scale has no effect on Meta-World, which clips act
 VERSION_REMARK = "Meta-World {} was not compared with the accelerated one, so its own, slower steps are used"
 
 
-class Errand(NamedTuple):
+class MetaworldTask(NamedTuple):
     """A task: something to do, and where the things are.
 
     Attributes:
@@ -68,7 +68,7 @@ class Metaworld(HostedEnvironment):
         normalization_scale: float | None = None,
         benchmark_seed: int = 0,
     ):
-        check_benchmark(benchmark)
+        self.check(benchmark)
         if not isinstance(max_episode_steps, int) or not 1 <= max_episode_steps <= LONGEST:
             raise ValueError(f"max_episode_steps: {max_episode_steps!r} must be a whole number from 1 to {LONGEST}")
         if not isinstance(benchmark_seed, int) or not 0 <= benchmark_seed < 2**32 - 1:
@@ -78,6 +78,26 @@ class Metaworld(HostedEnvironment):
         if metadata.version("metaworld") not in KNOWN_VERSIONS:
             self.remarks += (VERSION_REMARK.format(metadata.version("metaworld")),)
         self._envs: dict[str, gymnasium.Env] = {}
+
+    @staticmethod
+    def check(name: str) -> None:
+        """Check that Meta-World is installed, and has such a benchmark.
+
+        Raises:
+            ValueError: If not. The message goes on after the environment's name.
+        """
+        if find_spec("metaworld") is None:
+            raise ValueError("needs Meta-World: pip install 'mime-rl[metaworld]'")
+        if name in BENCHMARKS:
+            return
+        from metaworld.env_dict import ALL_V3_ENVIRONMENTS
+
+        kind = name.removeprefix("ML1-")
+        if kind == name:
+            raise ValueError(f"is not a benchmark; there are {', '.join(BENCHMARKS)} and ML1-<class>")
+        if kind not in ALL_V3_ENVIRONMENTS:
+            near = difflib.get_close_matches(kind, ALL_V3_ENVIRONMENTS, n=1, cutoff=0.5) or list(ALL_V3_ENVIRONMENTS)
+            raise ValueError(f"is not a class of Meta-World; did you mean ML1-{near[0]}?")
 
     @cached_property
     def tasks(self) -> TaskList:
@@ -99,11 +119,11 @@ class Metaworld(HostedEnvironment):
         """Those of the test classes."""
         return tuple(self.tasks.test)
 
-    def class_of(self, task: Errand) -> str:
+    def class_of(self, task: MetaworldTask) -> str:
         """Meta-World's name of the class."""
         return task.kind
 
-    def describe(self, task: Errand) -> str:
+    def describe(self, task: MetaworldTask) -> str:
         """Class and goal."""
         return f"{task.kind}, goal {task.goal}"
 
@@ -114,19 +134,20 @@ class Metaworld(HostedEnvironment):
         # A batch that the classes do not divide leaves some out: others each time. In the classes' order otherwise.
         kinds = [kinds[place] for place in sorted(generator.permutation(len(kinds))[:num_tasks])]
         counts = [len(places) for places in np.array_split(range(num_tasks), len(kinds))]
-        errands = []
+        tasks = []
         for kind, count in zip(kinds, counts):
             goals = self.tasks.training[kind]
-            errands += [Errand(kind, int(goal), goals[goal]) for goal in generator.choice(len(goals), count)]
-        return as_tasks(errands)
+            tasks += [MetaworldTask(kind, int(goal), goals[goal]) for goal in generator.choice(len(goals), count)]
+        return as_tasks(tasks)
 
     def test_batch(self, batch: int) -> Tasks:
         """One task of each test class: the goal of that number, beginning again after the last."""
         return as_tasks(
-            Errand(kind, batch % len(goals), goals[batch % len(goals)]) for kind, goals in self.tasks.test.items()
+            MetaworldTask(kind, batch % len(goals), goals[batch % len(goals)])
+            for kind, goals in self.tasks.test.items()
         )
 
-    def enter(self, task: Errand) -> gymnasium.Env:
+    def enter(self, task: MetaworldTask) -> gymnasium.Env:
         """The class's one environment in this process, set to the task."""
         from metaworld.types import Task
 
@@ -135,7 +156,8 @@ class Metaworld(HostedEnvironment):
             self._envs[task.kind] = gymnasium.wrappers.ClipAction(_environment_class(task.kind)(**arguments))
         env = self._envs[task.kind]
         content = {"env_cls": _stock_class(task.kind), "rand_vec": task.vector, "partially_observable": True}
-        env.unwrapped.set_task(Task(task.kind, pickle.dumps(content)))
+        unwrapped: Any = env.unwrapped
+        unwrapped.set_task(Task(task.kind, pickle.dumps(content)))
         return env
 
     def drawing(self) -> HostedEnvironment:
@@ -143,26 +165,6 @@ class Metaworld(HostedEnvironment):
         twin = super().drawing()
         vars(twin)["_envs"] = {}
         return twin
-
-
-def check_benchmark(name: str) -> None:
-    """Check that Meta-World is installed, and has such a benchmark.
-
-    Raises:
-        ValueError: If not. The message goes on after the environment's name.
-    """
-    if find_spec("metaworld") is None:
-        raise ValueError("needs Meta-World: pip install 'mime-rl[metaworld]'")
-    if name in BENCHMARKS:
-        return
-    from metaworld.env_dict import ALL_V3_ENVIRONMENTS
-
-    kind = name.removeprefix("ML1-")
-    if kind == name:
-        raise ValueError(f"is not a benchmark; there are {', '.join(BENCHMARKS)} and ML1-<class>")
-    if kind not in ALL_V3_ENVIRONMENTS:
-        near = difflib.get_close_matches(kind, ALL_V3_ENVIRONMENTS, n=1, cutoff=0.5) or list(ALL_V3_ENVIRONMENTS)
-        raise ValueError(f"is not a class of Meta-World; did you mean ML1-{near[0]}?")
 
 
 def _stock_class(kind: str) -> type[gymnasium.Env]:

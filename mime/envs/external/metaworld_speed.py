@@ -8,7 +8,7 @@ reset to the same task restores a snapshot in place of simulating the arm's way 
 import math
 from functools import cache
 from types import FunctionType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
@@ -20,6 +20,8 @@ from scipy.spatial.transform import Rotation
 FULL_STATE = mujoco.mjtState.mjSTATE_INTEGRATION
 Number = int | float | np.number
 FRAME = 18  # Numbers that an observation holds twice: of now, and of one step ago.
+# What the overrides are mixed into; a class of Meta-World derives from it already.
+_Stock = SawyerXYZEnv if TYPE_CHECKING else object
 
 
 @cache
@@ -33,7 +35,7 @@ def accelerated(kind: type[SawyerXYZEnv]) -> type[SawyerXYZEnv]:
     return type(f"Accelerated{kind.__name__}", (_Accelerated, kind), replaced)
 
 
-class _Accelerated:
+class _Accelerated(_Stock):
     """Overrides of `SawyerXYZEnv`, each equivalent to what it overrides."""
 
     def __init__(self, **arguments: Any):

@@ -6,7 +6,7 @@ import pickle
 import tempfile
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -85,7 +85,7 @@ def write(path: Path, tasks: TaskList) -> None:
         OSError: If the folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {f"training/{name}": goals for name, goals in tasks.training.items()}
+    arrays: dict[str, Any] = {f"training/{name}": goals for name, goals in tasks.training.items()}
     arrays |= {f"test/{name}": goals for name, goals in tasks.test.items()}
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
         try:

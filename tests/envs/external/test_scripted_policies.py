@@ -13,7 +13,7 @@ pytest.importorskip("metaworld")
 from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.types import Task
 
-from mime.envs.external import hosting
+from mime.envs import registration
 from mime.sampling.hosted import LocalWorkers
 from mime.sampling.rollouts import Request
 from tests.scripted import Scripted
@@ -27,7 +27,7 @@ HORIZONS = (150, 500)
 @pytest.mark.torture
 @pytest.mark.filterwarnings("ignore:Constant")  # The policies say so of themselves.
 def test_scripted_policies_solve_as_much_as_in_a_plain_loop(tmp_path):
-    environment = hosting.make(ML10, {"max_episode_steps": max(HORIZONS)})
+    environment = registration.make(ML10, {"max_episode_steps": max(HORIZONS)})
     tasks = [task for task in every_task(environment.tasks) if task.goal < GOALS]
     workers = LocalWorkers(ML10, {"max_episode_steps": max(HORIZONS)}, number=2)
     plain, goals = zip(*(plain_loop(task, max(HORIZONS)) for task in tasks))
@@ -50,10 +50,10 @@ def test_scripted_policies_solve_as_much_as_in_a_plain_loop(tmp_path):
 
 def every_task(tasks):
     """The benchmark's tasks, of training and test classes."""
-    from mime.envs.external.metaworld import Errand
+    from mime.envs.external.metaworld import MetaworldTask
 
     for kind, goals in (tasks.training | tasks.test).items():
-        yield from (Errand(kind, number, vector) for number, vector in enumerate(goals))
+        yield from (MetaworldTask(kind, number, vector) for number, vector in enumerate(goals))
 
 
 def plain_loop(task, num_steps):

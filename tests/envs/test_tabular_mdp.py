@@ -1,36 +1,22 @@
-"""Bandits and tabular decision processes."""
+"""Tabular decision processes."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.configuration import parsing
+from mime.configuration.keys import ConfigurationError
 from mime.envs import registration
 from mime.policies.making import make_policy
 from mime.sampling.compiled import CompiledSampler
+from tests import small_runs
 
 KEY = jax.random.key(0)
-
-
-@pytest.mark.parametrize("arms", [5, 10, 50])
-def test_arms_pay_with_their_probabilities(arms):
-    environment = registration.make(f"Bandit-K{arms}-v0", {})
-    assert environment.action_space.n == arms
-    task = environment.sample_tasks(KEY, 1)[0]
-    assert task.shape == (arms,)
-    keys = jax.random.split(KEY, 4000)
-    for arm in (0, arms - 1):
-        pulled = environment.transition(jnp.zeros((), int), jnp.asarray(arm), KEY, task)
-        pays = jax.vmap(lambda key, arm=pulled: environment.reward(arm, arm, arm, key, task))(keys)
-        assert set(np.unique(pays)) <= {0.0, 1.0}
-        assert abs(float(jnp.mean(pays)) - float(task[arm])) < 0.03
-    assert [bool(environment.success(jnp.asarray(arm), task)) for arm in range(arms)].count(True) == 1
-    assert environment.success(jnp.argmax(task), task)
+NAME = "TabularMDP-v0"
 
 
 def test_decision_processes_follow_their_tables():
-    environment = registration.make("TabularMDP-v0", {})
+    environment = registration.make(NAME, {})
     task = jax.tree.map(lambda leaf: leaf[0], environment.sample_tasks(KEY, 1))
     np.testing.assert_allclose(task.transitions.sum(axis=-1), 1, atol=1e-5)
     state, action, keys = jnp.asarray(3), jnp.asarray(2), jax.random.split(KEY, 8000)
@@ -43,9 +29,8 @@ def test_decision_processes_follow_their_tables():
     assert abs(np.corrcoef(following, rewards)[0, 1]) < 0.05
 
 
-@pytest.mark.parametrize("name", ["Bandit-K5-v0", "TabularMDP-v0"])
-def test_they_can_be_sampled_from(name):
-    environment = registration.make(name, {})
+def test_it_can_be_sampled_from():
+    environment = registration.make(NAME, {})
     policy = make_policy(
         environment.observation_space, environment.action_space, hidden_sizes=(4,), nonlinearity="relu", key=KEY
     )
@@ -55,7 +40,6 @@ def test_they_can_be_sampled_from(name):
     assert episodes.valid.all()
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("Bandit-K5-v0", {"arms": 1}), ("TabularMDP-v0", {"states": 1})])
-def test_impossible_sizes_are_refused(name, arguments):
-    with pytest.raises(config.ConfigurationError, match="must be 2 or more"):
-        parsing.parse({"env-name": name, "env-kwargs": arguments}, source="test")
+def test_impossible_sizes_are_refused():
+    with pytest.raises(ConfigurationError, match="must be 2 or more"):
+        small_runs.build({"env-name": NAME, "env-kwargs": {"states": 1}})

@@ -1,0 +1,42 @@
+"""What the library asks of any environment. Worker processes import this module, and no JAX with it."""
+
+from typing import Any
+
+import gymnasium
+
+
+class Environment:
+    """A family of tasks; either a `TaskEnvironment`, written in JAX, or a `HostedEnvironment`, outside JAX.
+
+    Attributes:
+        observation_space: A Box of one axis.
+        action_space: Discrete, or a Box of one axis.
+        horizon: Most steps of an episode.
+        varying: The observation's dimensions that are not the same number in all tasks at all times; None for all.
+        places: Those that say where the agent is; None for all that vary.
+        grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
+    """
+
+    observation_space: gymnasium.spaces.Box
+    action_space: gymnasium.Space
+    horizon: int
+    varying: tuple[int, ...] | None = None
+    places: tuple[int, ...] | None = None
+    grid: Any = None
+
+    def sample_tasks(self, key: Any, num_tasks: int) -> Any:
+        """A batch of training tasks, with a leading `tasks` axis.
+
+        Args:
+            key: A JAX key.
+            num_tasks: How many; environments with a fixed set of them may return fewer, always the same number.
+        """
+        raise NotImplementedError
+
+    def test_tasks(self) -> Any:
+        """The held-out tasks, with a leading `tasks` axis."""
+        raise NotImplementedError
+
+    def test_batch(self, batch: int) -> Any:
+        """The held-out tasks of a test's batch of that number, counted from 0. They depend on no seed of a run."""
+        raise NotImplementedError
