@@ -132,6 +132,7 @@ class LinearInformationGain(Bonus):
         if isinstance(self.action_space, gymnasium.spaces.Discrete):
             return actions
         box = self.action_space
+        assert isinstance(box, gymnasium.spaces.Box)
         ends = np.isfinite(box.low) & np.isfinite(box.high)
         low, high = np.where(ends, box.low, -1), np.where(ends, box.high, 1)
         scaled = (jnp.clip(actions, box.low, box.high) - (low + high) / 2) / np.where(high > low, (high - low) / 2, 1)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import gymnasium
@@ -68,7 +69,7 @@ class FeedforwardPolicy(Policy):
         scale = jnp.asarray(self.input_scale, named[first].dtype) ** power
         return named | {first: named[first] * scale}
 
-    def _replaced(self, named: dict[str, Array]) -> "FeedforwardPolicy":
+    def _replaced(self, named: dict[str, Array]) -> Any:
         named = self._unscaled(named, power=-1)
         # They are named in the order of the pytree's leaves.
         return jax.tree.unflatten(jax.tree.structure(self), [named[name] for name in self.named_parameters()])

@@ -27,11 +27,6 @@ class LineFile:
         """Whether nothing has been written."""
         return os.fstat(self._descriptor).st_size == 0
 
-    def first_line(self) -> str:
-        """The first line without its end; empty if nothing has been written."""
-        with open(self.path, encoding="utf-8") as file:
-            return file.readline().rstrip("\n")
-
     def write(self, line: str) -> None:
         """Append a line in a single write; if not all of it fits on the disk, none of it stays.
 

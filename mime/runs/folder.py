@@ -37,7 +37,9 @@ OWNED = (
     "figures",
 )
 # Of the folder's files; a change that an older version could not read gets a new number.
-FORMAT = 1
+FORMAT = 2
+# What a reader of an older format has to know.
+OLDER = {1: "in which eta was a logit and the warm-up an iteration shorter"}
 EVENTS = "events.out.tfevents.*"
 LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "orbax-checkpoint", "safetensors")
 
@@ -162,8 +164,13 @@ class RunFolder:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{path}: is damaged: it must hold a JSON object with `experiment` and `seed`") from None
-        if document.get("format", FORMAT) != FORMAT:
-            raise UserError(f"{path}: format {document['format']} is of another version of mime, which reads {FORMAT}")
+        format_ = document.get("format", FORMAT)
+        if format_ != FORMAT:
+            which = OLDER.get(format_, "that this one does not know")
+            raise UserError(
+                f"{path}: format {format_} is of another version of mime, {which}; this one reads {FORMAT}. Train the"
+                " run again, or use the version that made it"
+            )
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise UserError(f"{path}: seed: {seed!r} must be a whole number, 0 or more")
         return parsing.parse(keys, source=str(path)), seed

@@ -16,8 +16,6 @@ COUNTERS = ("TotalEnvSteps", "Iteration", "Batch")
 OUTER_STEP = "OuterStep"
 OUTER_STEPS = {int(step): step.name.lower().replace("_", " ") for step in OuterStep}
 """What CSV files say in place of the outer step's code."""
-OLD_OUTER_STEP = "Verdict"
-"""The column of older CSV files, which holds codes."""
 REFUSALS = {
     OuterStep.NO_IMPROVEMENT: "no step improved the surrogate",
     OuterStep.OUTSIDE_TRUST_REGION: "every step left the trust region",

@@ -20,7 +20,7 @@ from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from mime.configuration.keys import Configuration
 from mime.runs.files import LineFile
 from mime.runs.folder import EVENTS
-from mime.runs.metrics import COUNTERS, OLD_OUTER_STEP, OUTER_STEP, OUTER_STEPS, Row
+from mime.runs.metrics import COUNTERS, OUTER_STEP, OUTER_STEPS, Row
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 LIBRARY = "mime"
@@ -51,8 +51,6 @@ class Recorder:
         self._log = LineFile(folder / f"{name}_log.txt")
         self._scalars = EventFile(events, start)
         self._pictures = self._scalars if pictures == events else EventFile(pictures, start)
-        # A resumed run goes on with the columns that it began with.
-        self._in_words = OLD_OUTER_STEP not in self._csv.first_line().split(",")
 
     def log(self, line: str) -> None:
         """A line for the log."""
@@ -88,7 +86,7 @@ class Recorder:
         self._log.close()
 
     def _cell(self, name: str, value: float | int) -> str:
-        if name == OUTER_STEP and self._in_words:
+        if name == OUTER_STEP:
             return OUTER_STEPS[int(value)]
         return str(value) if isinstance(value, int) else f"{value:.9g}"
 

@@ -96,7 +96,7 @@ def _training(comparison: Comparison) -> list[ReportFigure]:
     kinds = [
         Kind("learning-return", "Learning: return", f"{AFTER}/Returns", "return after adaptation"),
         Kind("learning-success", "Learning: success", f"{AFTER}/Success", "success after adaptation", SHARE),
-        Kind("eta", "Weight of the intrinsic reward", "EtaShare", "sigmoid of eta", SHARE),
+        Kind("eta", "Share of the intrinsic reward", "Eta", "eta", SHARE),
     ]
     caption = "On training tasks, {} in each meta-iteration, against the steps that training has taken."
     return _curves(comparison, kinds, learning_curve, "environment steps", caption)

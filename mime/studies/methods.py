@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 
-class Method(NamedTuple):
-    """A method.
+class StudyMethod(NamedTuple):
+    """How a study names a method, and asks for it.
 
     Attributes:
         label: What people call it.
@@ -17,12 +17,12 @@ class Method(NamedTuple):
 
 PEARL = "pearl"
 METHODS = {
-    "maml": Method("MAML"),
-    "noise": Method("MAML+noise", ("--add-noise",)),
-    "expl": Method("MAML+expl", ("--use-vime",)),
-    "mime": Method("MIME", ("--use-vime", "--adapt-eta")),
-    "e-maml": Method("E-MAML", ("--e-maml",)),
-    PEARL: Method("PEARL"),
+    "maml": StudyMethod("MAML"),
+    "noise": StudyMethod("MAML+noise", ("--add-noise",)),
+    "expl": StudyMethod("MAML+expl", ("--use-vime",)),
+    "mime": StudyMethod("MIME", ("--use-vime", "--adapt-eta")),
+    "e-maml": StudyMethod("E-MAML", ("--e-maml",)),
+    PEARL: StudyMethod("PEARL"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mime.errors import UserError
-from mime.runs.metrics import OLD_OUTER_STEP, OUTER_STEP, OUTER_STEPS
+from mime.runs.metrics import OUTER_STEP, OUTER_STEPS
 from mime.studies import history
 from mime.studies.methods import folder_name
 
@@ -104,7 +104,8 @@ def read(path: Path) -> Record:
 def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
     """The columns of a CSV file up to the first row that is damaged, and what is wrong with it.
 
-    What became of the outer step, a word or in older files a code, is the code in a column `OuterStep`.
+    What became of the outer step, a word, is its code in a column `OuterStep`. Of version 0.1.0's weights, of which `Eta`
+    was the logit and `EtaShare` the share, the share is kept as `Eta`.
 
     Args:
         path: The file; without one, there are no columns and nothing is wrong.
@@ -118,7 +119,6 @@ def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
         return {}, [f"{path.name} cannot be read: {error}"]
     # What follows the last line break is torn, unless it is nothing.
     header, *rows = [*lines[:-1], *([lines[-1]] if lines[-1] else [])] or [[]]
-    header = [OUTER_STEP if name == OLD_OUTER_STEP else name for name in header]
     if counter not in header or len(set(header)) < len(header):
         return {}, [f"{path.name} is damaged: it has no header with a column {counter}"]
     numbers, remarks = [], []
@@ -130,7 +130,8 @@ def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
         numbers.append(values)
     if not numbers:
         return {}, remarks
-    return dict(zip(header, np.array(numbers).T)), remarks
+    table = dict(zip(header, np.array(numbers).T))
+    return table | ({"Eta": table.pop("EtaShare")} if "EtaShare" in table else {}), remarks
 
 
 def _numbers(row: Sequence[str], header: Sequence[str]) -> list[float] | None:

@@ -163,7 +163,7 @@ def _run(record: Record) -> dict[str, object]:
         for when, stage in STAGES.items():
             scores = held_out([record], metric, stage)
             row[f"{metric.lower()}_{when}"] = "" if scores is None else scores[0]
-    eta = record.train.get("EtaShare")
+    eta = record.train.get("Eta")
     return row | {"eta_share": "" if eta is None else eta[-1], "remarks": "; ".join(record.remarks)}
 
 

@@ -112,14 +112,6 @@ def test_the_outer_step_is_a_word_in_the_table_and_a_code_in_tensorboard(tmp_pat
     assert scalars(tmp_path, "Outer/OuterStep") == [(100 * step, step) for step in range(4)]
 
 
-def test_a_table_that_began_with_codes_goes_on_with_codes(tmp_path):
-    (tmp_path / "train_result.csv").write_text("TotalEnvSteps,KL,Verdict\n100,0.5,0\n")
-    record = recorder(tmp_path)
-    record.row({"TotalEnvSteps": 200, "KL": 0.25, "OuterStep": 3})
-    record.close()
-    assert (tmp_path / "train_result.csv").read_text() == "TotalEnvSteps,KL,Verdict\n100,0.5,0\n200,0.25,3\n"
-
-
 def told(folder):
     """By tag, what the HParams plugin reads, and the number of event files."""
     events = EventAccumulator(str(folder))
