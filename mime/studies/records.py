@@ -104,8 +104,8 @@ def read(path: Path) -> Record:
 def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
     """The columns of a CSV file up to the first row that is damaged, and what is wrong with it.
 
-    What became of the outer step, a word, is its code in a column `OuterStep`. Of version 0.1.0's weights, of which `Eta`
-    was the logit and `EtaShare` the share, the share is kept as `Eta`.
+    What became of the outer step, a word, is its code in a column `OuterStep`. Of version 0.1.0, whose `Eta`
+    was a logit and `EtaShare` the share, the share is kept as `Eta`.
 
     Args:
         path: The file; without one, there are no columns and nothing is wrong.
