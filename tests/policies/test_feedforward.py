@@ -203,3 +203,23 @@ def test_policy_fits_the_spaces():
     for space in [gymnasium.spaces.Box(-1, 1, (2, 2)), gymnasium.spaces.MultiBinary(3)]:
         with pytest.raises(ValueError, match="actions must be Discrete"):
             make_policy(box, space, **options)
+
+
+@pytest.mark.parametrize("latent_size", [0, 2])
+@pytest.mark.parametrize("discrete", [False, True])
+def test_scaled_observations(latent_size, discrete):
+    """As a policy that is given them scaled; what is exported needs to know of no scale, and reads back."""
+    box = gymnasium.spaces.Box(-np.inf, np.inf, (3,))
+    actions = gymnasium.spaces.Discrete(4) if discrete else gymnasium.spaces.Box(-1, 1, (2,))
+    options = {"hidden_sizes": (6,), "nonlinearity": "tanh", "latent_size": latent_size, "key": KEY}
+    scale, observation = np.array([0.2, 1.0, 3.0]), np.array([4.0, -1.0, 0.5], np.float32)
+    plain = make_policy(box, actions, **options)
+    scaled = make_policy(box, actions, observation_scale=scale.tolist(), **options)
+    for ours, theirs in zip(jax.tree.leaves(scaled(observation)), jax.tree.leaves(plain(scale * observation))):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    exported = plain.with_parameters(scaled.named_parameters())
+    for ours, theirs in zip(jax.tree.leaves(exported(observation)), jax.tree.leaves(scaled(observation))):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+    again = scaled.with_parameters(scaled.named_parameters())
+    for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(scaled)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)
