@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import PRNGKeyArray
 
+from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import as_tasks
-from mime.envs.registration import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
 from mime.meta.adaptation import share
