@@ -73,7 +73,7 @@ def test_every_environment_is_described():
 def test_the_guide_to_extending_is_true():
     bonus_code, environment_code = blocks("extending.md")
     names = {"jax": jax, "jnp": jnp, "np": np, "gymnasium": gymnasium}
-    names |= {"TaskEnvironment": TaskEnvironment, "numbers": numbers}
+    names |= {"TaskEnvironment": TaskEnvironment, "numbers": numbers, "Bonus": Bonus}
     exec(bonus_code + environment_code, names)
     environment, bonus = names["Corridor"](), names["Novelty"]()
     assert isinstance(bonus, Bonus)
