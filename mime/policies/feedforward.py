@@ -15,7 +15,8 @@ from mime.policies.distributions import Categorical, Distribution, Gaussian
 from mime.policies.layers import affine, hidden_features, perceptron, xavier_layers
 from mime.policies.policy import Behaviour, Policy
 
-MIN_LOG_STD = math.log(1e-6)
+MIN_STD = 1e-6
+MIN_LOG_STD = math.log(MIN_STD)
 
 
 class FeedforwardPolicy(Policy):
@@ -89,6 +90,7 @@ class GaussianPolicy(FeedforwardPolicy):
         box: Of actions, whose half is to be the unit; None for 1 around 0.
         input_scale: Factors of the inputs, before the first layer; None for 1.
         initial_std: Standard deviation of the actions at first, in units.
+        min_std: The least that it counts as.
         key: For the Xavier-uniform initial weights. Biases start at 0.
     """
 
@@ -99,6 +101,7 @@ class GaussianPolicy(FeedforwardPolicy):
     centre: tuple[float, ...] | None = eqx.field(static=True)
     unit: tuple[float, ...] | None = eqx.field(static=True)
     input_scale: tuple[float, ...] | None = eqx.field(static=True)
+    min_log_std: float = eqx.field(static=True)
 
     def __init__(
         self,
@@ -110,19 +113,21 @@ class GaussianPolicy(FeedforwardPolicy):
         box: gymnasium.spaces.Box | None = None,
         input_scale: Sequence[float] | None = None,
         initial_std: float = 1.0,
+        min_std: float = MIN_STD,
         key: PRNGKeyArray,
     ):
         *hidden, self.mu = xavier_layers([observation_size, *hidden_sizes, action_size], key=key)
         self.layers = tuple(hidden)
         self.sigma = jnp.zeros(action_size) + math.log(initial_std)  # `full` would be weakly typed, the next one not.
         self.nonlinearity, self.input_scale = nonlinearity, None if input_scale is None else tuple(input_scale)
+        self.min_log_std = math.log(min_std)
         self.centre = None if box is None else tuple(((box.high + box.low) / 2).tolist())
         self.unit = None if box is None else tuple(((box.high - box.low) / 2).tolist())
 
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Gaussian:
         """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation, in units."""
         mean = affine(self.mu, hidden_features(self.layers, self.nonlinearity, self.scaled(observation)))
-        log_std = jnp.maximum(self.sigma, MIN_LOG_STD)
+        log_std = jnp.maximum(self.sigma, self.min_log_std)
         if self.unit is None:  # Without a box nothing is computed: 0 + 1 x costs time, and changes how sums round.
             return Gaussian(mean, log_std)
         unit = jnp.array(self.unit)
@@ -130,7 +135,7 @@ class GaussianPolicy(FeedforwardPolicy):
 
     def named_parameters(self) -> dict[str, Array]:
         """layer1.weight, layer1.bias, ..., mu.weight, mu.bias, sigma; actions in the environment's units."""
-        weight, bias, sigma = self.mu.weight, self.mu.bias, self.sigma
+        weight, bias, sigma = self.mu.weight, self.mu.bias, jnp.maximum(self.sigma, self.min_log_std)
         assert bias is not None
         if self.unit is not None:
             unit = jnp.array(self.unit)

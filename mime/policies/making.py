@@ -6,7 +6,7 @@ import gymnasium
 from jaxtyping import PRNGKeyArray
 
 from mime.policies.draws import Independent, Together
-from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
+from mime.policies.feedforward import MIN_STD, CategoricalPolicy, GaussianPolicy
 from mime.policies.latent import LatentPolicy
 from mime.policies.policy import Policy
 
@@ -22,6 +22,7 @@ def make_policy(
     observation_scale: Sequence[float] | None = None,
     scale_actions: bool = False,
     initial_std: float = 1.0,
+    min_std: float = MIN_STD,
     key: PRNGKeyArray,
 ) -> Policy:
     """The policy that fits an environment's spaces: categorical for discrete actions, else Gaussian.
@@ -36,6 +37,7 @@ def make_policy(
         observation_scale: Factor of each number of an observation, before the first layer; None for 1.
         scale_actions: Let half the box of actions be the unit of the policy.
         initial_std: Standard deviation of continuous actions at first, in units.
+        min_std: The least that it counts as.
         key: For the initial weights.
 
     Raises:
@@ -53,7 +55,9 @@ def make_policy(
         if scale_actions and not action_space.is_bounded():
             raise ValueError(f"scale-actions: true needs a bounded box of actions, not {action_space}")
         box = action_space if scale_actions else None
-        policy = GaussianPolicy(size, action_space.shape[0], box=box, initial_std=initial_std, **options)
+        policy = GaussianPolicy(
+            size, action_space.shape[0], box=box, initial_std=initial_std, min_std=min_std, **options
+        )
     else:
         raise ValueError(f"actions must be Discrete or a Box of one axis, not {action_space}")
     return (

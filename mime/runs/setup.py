@@ -160,7 +160,7 @@ def _set_up_gradients(
     training = with_observed_reward(training) if experiment.observe_reward else training
     spaces = training.observation_space, training.action_space
     policy_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
-    names = "hidden_sizes", "nonlinearity", "latent_size", "scale_actions", "initial_std"
+    names = "hidden_sizes", "nonlinearity", "latent_size", "scale_actions", "initial_std", "min_std"
     options = {name: getattr(experiment, name) for name in names}
     options |= {"latents_together": experiment.latent_draws == "together"}
     if experiment.observation_scale != 1:
