@@ -58,7 +58,7 @@ class Experiment(Configuration):
     """Inner gradient steps, each on fresh episodes."""
     fast_lr: Positive = 0.05
     """Rate of the inner gradient steps."""
-    latent_rate: Annotated[Number, Field(ge=0, le=0.99)] = 0.7
+    latent_rate: Annotated[Number, Field(ge=0, le=0.95)] = 0.7
     """Rate at which an inner step moves the distribution of a latent; with learn-fast-lr, where it starts."""
     learn_fast_lr: bool = False
     """Let the outer step improve the rate of each parameter, from fast-lr on (Meta-SGD)."""

@@ -12,7 +12,7 @@ from mime.policies.draws import Draws, Independent
 from mime.policies.feedforward import MIN_LOG_STD, CategoricalPolicy, GaussianPolicy
 from mime.policies.policy import Behaviour, Policy
 
-LARGEST_RATE = 0.99
+LARGEST_RATE = 0.95
 INDEPENDENT = Independent()
 
 
@@ -130,7 +130,7 @@ def adapt_latent(
         latent: The distribution q.
         drawn: Latents of the trajectories.
         advantages: Of their first steps; what they have in common does not matter.
-        rate: Between 0 and 0.99; cut to that. What is left keeps the distribution from collapsing onto one trajectory.
+        rate: Between 0 and 0.95; cut to that. What is left keeps the distribution from collapsing onto one trajectory.
 
     References:
         Peters & Schaal 2007, reward-weighted regression; Rubinstein 1999, the cross-entropy method.
