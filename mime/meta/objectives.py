@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from mime.meta.adaptation import InnerStep, distributions
 from mime.meta.rewards import Gae, Reward, standardised_bonus
-from mime.meta.state import Shared, Steps, Trial, first_trajectories
+from mime.meta.state import Shared, Steps, Trial, some_trajectories
 from mime.numerics.parallel import over_tasks
 from mime.numerics.statistics import masked_mean, standardise
 from mime.policies.distributions import Distribution
@@ -175,7 +175,7 @@ class Objective:
             self.inner_step,
             self.trial,
             self.inner_advantages,
-            first_trajectories(self.trial, trajectories),
+            some_trajectories(self.trial, trajectories),
         )
 
 

@@ -114,7 +114,10 @@ class Trial(NamedTuple):
     mixture: Mixture
 
 
-def first_trajectories(trial: Trial, number: int) -> Trial:
+def some_trajectories(trial: Trial, number: int) -> Trial:
     """The trial with only so many trajectories of each task in each stage."""
-    inner, after = jax.tree.map(lambda leaf: leaf[:, :number], (trial.inner, trial.after))
+    total = trial.after.extrinsic.shape[1]
+    # Evenly among all: latents that were drawn together are in the order of their angles.
+    chosen = jnp.arange(min(number, total)) * total // min(number, total)
+    inner, after = jax.tree.map(lambda leaf: leaf[:, chosen], (trial.inner, trial.after))
     return trial._replace(inner=inner, after=after)
