@@ -69,11 +69,12 @@ class Experiment(Configuration):
 
     # Outer loop
     num_batches: OneOrMore = 100
-    """Meta-iterations after the warm-up of `pre-epochs`."""
+    """Meta-iterations, besides those of pre-epochs."""
     meta_batch_size: OneOrMore = 20
     """Tasks per meta-iteration."""
     max_kl: Positive = 0.01
-    """Trust region: largest mean KL divergence of the adapted policies, in nats."""
+    """Trust region: largest mean KL divergence of the adapted policies, in nats; with bonus-credit: before, summed with
+    that of the policies before each inner step."""
     cg_iters: OneOrMore = 10
     """Iterations of conjugate gradient for the step's direction."""
     cg_damping: NonNegative = 1e-5
@@ -103,8 +104,8 @@ class Experiment(Configuration):
     )
     """What the intrinsic reward is: four are for novelty, reward-proximity for coming near to rewards found."""
     bonus_credit: Literal["mixed", "before"] = "mixed"
-    """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policy before
-    adaptation alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""
+    """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policies before each
+    inner step alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""
     pre_epochs: ZeroOrMore = 0
     """Warm-up: in so many meta-iterations and one more, the dynamics model learns and the policy sees the extrinsic
     reward alone."""
@@ -159,6 +160,15 @@ class Experiment(Configuration):
         """Refuses values that do not go together."""
         if self.weakest_actions < 1 and self.meta_batch_size == 1:
             raise ValueError("weakest-actions needs a half of the tasks to weaken; set meta-batch-size to 2 or more")
+        if self.latent_draws == "together" and self.latent_size == 0:
+            raise ValueError("latent-draws: together draws latents; set latent-size to 1 or more")
+        if self.latent_draws == "together" and self.e_maml:
+            raise ValueError(
+                "e-maml: true credits a task's trajectories for what they earn together, which vanishes with"
+                " latent-draws: together; leave one of them out"
+            )
+        if self.dyn_features % 2:
+            raise ValueError(f"dyn-features: {self.dyn_features} should be even: half cosines, half sines")
         if self.adapt_eta and not self.use_vime:
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.bonus_credit == "before" and not self.use_vime:

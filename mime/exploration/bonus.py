@@ -92,7 +92,7 @@ class Bonus(ABC):
         intrinsic: Mapping[str, Number],
         logit: Number,
     ) -> Metrics:
-        """Metrics of a trial: the share of the bonus, and what each stage's rewards come to.
+        """Metrics of a trial: the share of the bonus, and what each stage's rewards come to, mixed by that share.
 
         Args:
             returns: Of the task's own rewards, by the name of the stage.

@@ -49,7 +49,7 @@ class InformationGain(Bonus):
         observation_size: Numbers in an observation that the model sees and predicts.
         action_space: Box, or Discrete, whose actions the model sees one-hot.
         num_tasks: Tasks per meta-iteration; the outer rate grows with its square.
-        warm_up: Iterations whose statistics normalise the spaces, if they are normalised at all.
+        normalised_over: First iterations, whose statistics normalise the spaces, if they are normalised at all.
         normalize_spaces, hidden_sizes, prior_sd, kl_scale, rate, outer_rate, first_order, closed_form: See the keys of
             `mime.configuration.gradients.Experiment`.
         memory, within_task: The keys dyn-memory and dyn-within-task.
@@ -59,7 +59,7 @@ class InformationGain(Bonus):
     observation_size: int
     action_space: gymnasium.Space
     num_tasks: int
-    warm_up: int
+    normalised_over: int
     normalize_spaces: bool
     hidden_sizes: Sequence[int]
     prior_sd: float
@@ -79,7 +79,7 @@ class InformationGain(Bonus):
             observation_size=modelled_size(environment),
             action_space=environment.action_space,
             num_tasks=num_tasks,
-            warm_up=experiment.pre_epochs,
+            normalised_over=experiment.pre_epochs,
             normalize_spaces=experiment.normalize_spaces,
             hidden_sizes=experiment.dyn_hidden,
             prior_sd=experiment.dyn_prior_sd,
@@ -271,7 +271,7 @@ class InformationGain(Bonus):
             return state
         observations, actions = state.observation_statistics, state.action_statistics
         for episodes in batches:
-            valid = episodes.valid & (iteration < self.warm_up)
+            valid = episodes.valid & (iteration < self.normalised_over)
             observations = observations.including(self._modelled(episodes.observations), valid)
             if not isinstance(self.action_space, gymnasium.spaces.Discrete):
                 actions = actions.including(episodes.actions, valid)

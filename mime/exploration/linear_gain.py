@@ -83,6 +83,10 @@ class LinearInformationGain(Bonus):
     @classmethod
     def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "LinearInformationGain":
         """With the keys from dyn-inputs to dyn-thinning, of the environment's places or else of all that varies."""
+        if experiment.dyn_thinning > environment.horizon:
+            raise ValueError(
+                f"dyn-thinning: {experiment.dyn_thinning} is more than the {environment.horizon} steps of an episode"
+            )
         dimensions = environment.varying if environment.places is None else environment.places
         return cls(
             observation_size=environment.observation_space.shape[0] if dimensions is None else len(dimensions),
@@ -106,8 +110,6 @@ class LinearInformationGain(Bonus):
     def rewards(self, state: FourierFeatures, episodes: Episodes, *, key: PRNGKeyArray) -> Steps:
         """The gain of every step, between 0 and 1/2 log(1 + 1 / noise variance)."""
         steps = episodes.valid.shape[1]
-        if steps < self.thinning:
-            raise ValueError(f"thinning: {self.thinning} is more than the {steps} steps of a trajectory")
         counting = slice(self.thinning - 1, None, self.thinning)
         valid = episodes.valid[:, counting]
         features = jnp.where(valid[..., None], state(self._numbers(episodes)[:, counting]), 0)

@@ -28,7 +28,7 @@ def adapt(
         policy: Parameters theta.
         episodes: Of the task, collected by `policy`.
         advantages: Of the episodes' steps.
-        rates: Of the step, one for each parameter.
+        rates: Of the step: a tree of the policy's form with a rate in the place of each parameter.
         first_order: Take the gradient at parameters that count as constant when differentiating through the step. It
             still depends on the advantages. A latent's distribution does not follow a gradient and is not affected.
 
@@ -96,7 +96,7 @@ class LearnedRates(FixedRates):
         return policy.rates(self.fast_lr, self.latent_rate)
 
     def of(self, shared: Shared) -> Policy:
-        """The learned rates; a negative one counts as 0.
+        """The learned rates; a negative one counts as 0, and stays: its slope is 0 there.
 
         Left free, some become negative where the training tasks are few: shared parameters and rates then agree on a
         step down the gradient that suits those tasks, and on others every step does harm.
@@ -123,6 +123,6 @@ class InnerStep:
         return adapt(policy, episodes, advantages, rates=self.rates.of(shared), first_order=self.first_order)
 
 
-def share(tree, num_tasks: int):
+def repeated(tree, num_tasks: int):
     """The same parameters for each of `num_tasks` tasks: a leading `tasks` axis on every leaf."""
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), tree)

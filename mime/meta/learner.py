@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mime.envs.task_environment import count_tasks
-from mime.meta.adaptation import share
+from mime.meta.adaptation import repeated
 from mime.meta.method import Method
 from mime.meta.state import Agent, Eta, Experience, LearnerState, Mixture, Shared, Trial
 from mime.numerics.parallel import over_tasks
@@ -76,7 +76,7 @@ class Learner:
         self, state: LearnerState, tasks: Any, key: PRNGKeyArray, *, num_steps: int
     ) -> tuple[Agent, list[Experience]]:
         """Each task's agent after `num_steps` inner steps, and the experience before each of them."""
-        agents, inner = share(Agent(state.policy, state.bonus), count_tasks(tasks)), []
+        agents, inner = repeated(Agent(state.policy, state.bonus), count_tasks(tasks)), []
         for step_key in jax.random.split(key, num_steps):
             collect_key, adapt_key = jax.random.split(step_key)
             experience = self.collect(agents, tasks, collect_key)

@@ -26,7 +26,7 @@ class Method:
         gae: How advantages are estimated.
         inner_step: From shared parameters to a task's.
         num_steps: Inner steps of a trial.
-        objective: Terms of the outer objective.
+        terms: Of the outer objective.
         outer_step: On the objective.
         bonus: The intrinsic reward.
         eta_rule: How its weight is learned.
@@ -37,7 +37,7 @@ class Method:
     gae: Gae
     inner_step: InnerStep
     num_steps: int
-    objective: tuple[Term, ...]
+    terms: tuple[Term, ...]
     outer_step: Trpo
     bonus: Bonus
     eta_rule: EtaRule
@@ -50,7 +50,7 @@ class Method:
     def objective_of(self, trial: Trial) -> Objective:
         """The outer objective, as one trial shows it."""
         inner_advantages = [self.advantages(experience, trial.mixture) for experience in trial.inner]
-        return Objective(self.objective, self.inner_step, trial, inner_advantages, seen=trial)
+        return Objective(self.terms, self.inner_step, trial, inner_advantages, seen=trial)
 
 
 def method_of(experiment: Experiment, environment: Environment, num_tasks: int) -> Method:
@@ -62,23 +62,23 @@ def method_of(experiment: Experiment, environment: Environment, num_tasks: int) 
         num_tasks: Tasks per meta-iteration.
     """
     gae = Gae(experiment.gamma, experiment.gae_lambda)
-    reward, objective = _reward_and_objective(experiment, gae)
+    reward, terms = _reward_and_terms(experiment, gae)
     rates = LearnedRates if experiment.learn_fast_lr else FixedRates
     return Method(
         reward=reward,
         gae=gae,
         inner_step=InnerStep(rates(experiment.fast_lr, experiment.latent_rate), experiment.first_order),
         num_steps=experiment.num_steps,
-        objective=objective,
+        terms=terms,
         outer_step=_outer_step(experiment),
         bonus=make_bonus(experiment, environment, num_tasks) if experiment.use_vime else NoBonus(),
         eta_rule=_eta_rule(experiment, gae),
-        # The 2020 code's counter has to exceed `pre-epochs` before the bonus counts.
+        # As in the 2020 code, whose counter has to exceed `pre-epochs` before the bonus counts: with 0, one iteration.
         warm_up=experiment.pre_epochs + 1,
     )
 
 
-def _reward_and_objective(experiment: Experiment, gae: Gae) -> tuple[Reward, tuple[Term, ...]]:
+def _reward_and_terms(experiment: Experiment, gae: Gae) -> tuple[Reward, tuple[Term, ...]]:
     """What adaptation is rewarded for, and the terms of the outer objective."""
     extrinsic = Noisy(experiment.noise_std) if experiment.add_noise else Extrinsic()
     mixed = experiment.use_vime and experiment.bonus_credit == "mixed"

@@ -37,7 +37,7 @@ class Outcome(eqx.Module):
 
 
 Comparison = Callable[[Outcome, Outcome], Number]
-"""Of what new parameters and old ones lead to."""
+"""A number computed from the outcomes of new and of old parameters."""
 
 
 @runtime_checkable
@@ -55,7 +55,7 @@ class Term(Protocol):
         ...
 
     def divergences(self, trial: Trial) -> list[Comparison]:
-        """Whose sum the trust region bounds: KL(new || old) in nats, means over tasks and steps, one a stage."""
+        """The mean KL(new || old) of each stage, in nats; the trust region bounds their sum."""
         ...
 
 
@@ -84,7 +84,11 @@ class Maml:
 
 @dataclass(frozen=True)
 class EMamlCredit:
-    """Credit of pre-adaptation actions for the return after adaptation (Stadie et al. 2018, arXiv 1803.01118)."""
+    """Credit of pre-adaptation actions for the return after adaptation (Stadie et al. 2018, arXiv 1803.01118).
+
+    As in the 2020 code a mean over a task's trajectories, where the likelihood of all of them together has a sum, and
+    without a bound of its own: the trust region sees the policies before adaptation through what they adapt to.
+    """
 
     credits_before: ClassVar[bool] = True
 
@@ -134,7 +138,7 @@ class Objective:
         inner_step: The inner loop's.
         trial: What the inner loop learns from.
         inner_advantages: Of its inner episodes.
-        seen: The trial, or a part of it, at whose steps the distributions are taken.
+        seen: The trial, or for the Fisher matrix a part of it, at whose steps the distributions are taken.
     """
 
     terms: tuple[Term, ...]
@@ -155,8 +159,9 @@ class Objective:
                 policy = self.inner_step(shared, policy, experience.episodes, advantages)
             return Outcome(after=distributions(policy, seen.after.episodes), before=tuple(before))
 
-        episodes = [trial._replace(mixture=None) for trial in (self.trial, self.seen)]
-        return over_tasks(of_a_task, shared=shared)(episodes[0], list(self.inner_advantages), episodes[1])
+        # The mixture has no tasks axis to map over, and is not needed.
+        learned_from, seen = (trial._replace(mixture=None) for trial in (self.trial, self.seen))
+        return over_tasks(of_a_task, shared=shared)(learned_from, list(self.inner_advantages), seen)
 
     @property
     def surrogate(self) -> Comparison:
@@ -193,7 +198,9 @@ def mean_kl(new: Distribution, old: Distribution, episodes: Episodes) -> Number:
 
 
 def credit_before(new: Outcome, old: Outcome, inner: Sequence[Episodes], weights: Sequence[Steps]) -> Number:
-    """Importance-weighted credit of the decisions before each inner step, summed over steps, averaged over tasks.
+    """Importance-weighted credit of the decisions before adaptation.
+
+    The sum over inner steps of the mean, over tasks and their environment steps, of ratio times weight.
 
     Args:
         new: Of the new parameters.

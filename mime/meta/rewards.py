@@ -36,7 +36,7 @@ class Extrinsic:
         return over_tasks(standardise)(episodes.rewards, episodes.valid)
 
     def __call__(self, experience: Experience, mixture: Mixture) -> Steps:
-        """The same."""
+        """The recorded standardised rewards, without a bonus."""
         return experience.extrinsic
 
 

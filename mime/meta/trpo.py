@@ -28,7 +28,7 @@ class OuterStep(IntEnum):
     OUTSIDE_TRUST_REGION = 2
     """The shortest step tried left the trust region."""
     NOT_FINITE = 3
-    """The gradient, or the surrogate or KL of every step tried, was infinite or not a number."""
+    """The gradient, or the surrogate or KL of the shortest step tried, was infinite or not a number."""
 
 
 @runtime_checkable

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from scipy.stats import qmc
 
-LATENT, SHIFT = 2, 3  # Streams of a trajectory's key; the episode's own are its two halves.
+LATENT, SHIFT = 2, 3  # Streams folded into a trajectory's key; a rollout splits the key itself in two.
 SCRAMBLING = 0  # Seed of the one scrambled point set, whose shift is what is random.
-TINY = 1e-6  # The quantiles of 0 and 1 are infinite.
+TINY = 2.0**-24  # The quantiles of 0 and 1 are infinite.
 
 
 @runtime_checkable
@@ -39,10 +39,12 @@ class Together:
 
     Points that fill the unit cube evenly are shifted by one random vector (modulo 1), and two coordinates at a time
     turned into two normal numbers, an angle and a distance from zero. A shifted point is uniform, so that every
-    trajectory's latent is standard normal and likelihood ratios and gradients keep their form; only the trajectories of
-    a task are not independent. The first angle divides the circle into equal parts: twenty straight paths in the
-    directions of independent latents meet 61 % of the goals of a ring on which each path meets 4.5 %, in directions of
-    Sobol points through the normal quantile function 68 %, and in these 89 %.
+    trajectory's latent is standard normal, and gradients of what a trajectory earns by itself keep their form; only the
+    trajectories of a task are not independent. (A credit that they earn together, as E-MAML's, would vanish.)
+
+    The first angle divides the circle into equal parts. Twenty straight paths in the directions of independent latents
+    meet 61 % of the goals of a ring on which each path meets 4.5 %; in directions of Sobol points through the normal
+    quantile function, 68 %; in these, 89 %.
 
     References:
         Cranley & Patterson 1976, SIAM Journal on Numerical Analysis 13(6), for the shift; Box & Muller 1958, Annals of

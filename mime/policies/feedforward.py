@@ -90,7 +90,7 @@ class GaussianPolicy(FeedforwardPolicy):
         box: Of actions, whose half is to be the unit; None for 1 around 0.
         input_scale: Factors of the inputs, before the first layer; None for 1.
         initial_std: Standard deviation of the actions at first, in units.
-        min_std: The least that it counts as.
+        min_std: The least that it counts as; below that, its slope is 0.
         key: For the Xavier-uniform initial weights. Biases start at 0.
     """
 

@@ -33,7 +33,7 @@ class Policy(eqx.Module):
 
     @abstractmethod
     def given(self, latent: Float[Array, "latent"] | None) -> Behaviour:
-        """How it acts in an episode for which that was drawn."""
+        """How it acts in one episode, given the latent that `draw` gave it."""
 
     @abstractmethod
     def distributions(
@@ -71,7 +71,7 @@ class Policy(eqx.Module):
 
     @abstractmethod
     def named_parameters(self) -> dict[str, Array]:
-        """Its arrays under the names of the PyTorch state dict: layer1.weight [out, in], ..., mu.weight, sigma.
+        """Its arrays under the names of the PyTorch state dict: layer1.weight [out, in], layer1.bias, ...
 
         Actions are in the environment's units: a network with these arrays needs to know of no other.
         """

@@ -17,7 +17,7 @@ from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
-from mime.meta.adaptation import share
+from mime.meta.adaptation import repeated
 from mime.policies.policy import Policy
 from mime.runs.folder import RunFolder
 from mime.runs.recorder import Recorder
@@ -82,7 +82,7 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     key = stream(seed, TESTING)
     with load_run(folder, resources) as run:
         tasks, name = _chosen(run.environment, task)
-        before = share(run.policy, count_tasks(tasks))
+        before = repeated(run.policy, count_tasks(tasks))
         after = run.adapt_all(tasks, num_steps=num_steps, key=key)
     folder.figures.mkdir(exist_ok=True)
     if isinstance(run.environment, HostedEnvironment):

@@ -106,6 +106,8 @@ def _built(experiment: Configuration) -> Environment:
         raise ValueError(f"env-kwargs: {error}") from None
     if isinstance(experiment, Experiment):
         weakened(environment, experiment.weakest_actions)
+        if experiment.observe_reward:
+            with_observed_reward(environment)
     has_dense_training = isinstance(experiment, PearlExperiment) and experiment.sparse_rewards
     if has_dense_training and not getattr(environment, "sparse", False):
         raise ValueError("sparse-rewards: true has dense rewards in training only, so env-kwargs needs sparse: true")

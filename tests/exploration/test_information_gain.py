@@ -269,7 +269,7 @@ def test_adaptation_is_one_gradient_step():
 
 # One compiled program for many tests: tasks, trajectories, steps; an outer rate of 0.01; hardly any adaptation.
 SHAPE = (2, 4, 10)
-LEARNING = make(outer_rate=0.01 / 9, num_tasks=3, rate=1e-12, normalize_spaces=True, warm_up=2)
+LEARNING = make(outer_rate=0.01 / 9, num_tasks=3, rate=1e-12, normalize_spaces=True, normalised_over=2)
 
 
 @jax.jit
@@ -449,7 +449,7 @@ def test_the_configuration_decides():
         "observation_size": 2,
         "action_space": BOX,
         "num_tasks": 3,
-        "warm_up": 4,
+        "normalised_over": 4,
         "normalize_spaces": True,
         "hidden_sizes": (7, 6),
         "prior_sd": 0.2,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.meta.adaptation import adapt, distributions, share
+from mime.meta.adaptation import adapt, distributions, repeated
 from mime.numerics.statistics import masked_mean
 from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
 from mime.sampling.episodes import Episodes
@@ -189,5 +189,5 @@ def test_networks_with_hidden_layers_step_along_their_gradient():
 
 def test_share_repeats_for_every_task():
     policy = GaussianPolicy(2, 1, hidden_sizes=(3,), key=KEY)
-    for ours, theirs in zip(jax.tree.leaves(share(policy, 4)), jax.tree.leaves(policy)):
+    for ours, theirs in zip(jax.tree.leaves(repeated(policy, 4)), jax.tree.leaves(policy)):
         np.testing.assert_array_equal(ours, np.stack([theirs] * 4))

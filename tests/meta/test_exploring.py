@@ -83,7 +83,7 @@ def test_a_negative_rate_counts_as_zero():
         advantages = jnp.asarray(rng.normal(size=(2, 3, 5)))
         rates = policy.rates(0.1)
         some = eqx.tree_at(lambda r: r.mu.bias, rates, -rates.mu.bias)
-        outputs = Objective(learner.method.objective, learner.method.inner_step, made, [advantages], made).outputs
+        outputs = Objective(learner.method.terms, learner.method.inner_step, made, [advantages], made).outputs
         adapted, plainly = (outputs(Shared(policy, r)).after for r in (some, rates))
         none = eqx.tree_at(lambda r: r.mu.bias, rates, 0 * rates.mu.bias)
         expected = outputs(Shared(policy, none)).after
@@ -182,7 +182,7 @@ def test_a_sample_of_trajectories_sees_policies_adapted_on_all_of_them(credit):
         _, _, made = trial(rng, novelty=np.zeros((2, 3, 5)))
         shared = Shared(plain.jax_policy(plain.random_theta(rng)))
         advantages = [jnp.asarray(rng.normal(size=(2, 3, 5)))]
-        objective = Objective(method.objective, method.inner_step, made, advantages, made)
+        objective = Objective(method.terms, method.inner_step, made, advantages, made)
         whole, seen = objective.outputs(shared), objective.restricted(2).outputs(shared)
     for ours, expected in zip(jax.tree.leaves(seen), jax.tree.leaves(whole), strict=True):
         assert ours.shape[:3] == (2, 2, 5)

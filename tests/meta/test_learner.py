@@ -14,7 +14,7 @@ from jaxtyping import Array
 from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment
 from mime.exploration.bonus import Bonus, NoBonus
-from mime.meta.adaptation import share
+from mime.meta.adaptation import repeated
 from mime.meta.eta import MetaGradient, clipped, logit_of, rewards_of
 from mime.meta.learner import Learner
 from mime.meta.method import method_of
@@ -281,7 +281,7 @@ def test_every_stage_acts_with_what_was_adapted_before():
     )
     trial = learner.adapt_and_evaluate(state, TASKS, KEY, num_steps=2)
     stages = [*trial.inner, trial.after]
-    agents = [share(Agent(state.policy, state.bonus), 2)]
+    agents = [repeated(Agent(state.policy, state.bonus), 2)]
     for experience in trial.inner:
         agents.append(learner.adapt(agents[-1], experience, state, jax.random.key(3)))
 
@@ -343,7 +343,7 @@ def random_episodes(rng, *axes):
 
 def test_noise_is_added_to_the_standardised_rewards_of_every_step():
     rng, axes = np.random.default_rng(0), (2, 20, 100)
-    episodes, agents = random_episodes(rng, *axes), share(Agent(make()[1].policy, ()), 2)
+    episodes, agents = random_episodes(rng, *axes), repeated(Agent(make()[1].policy, ()), 2)
     clean, noisy, again = (
         make(add_noise=std > 0, noise_std=std)[0].rewarded(agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
     )

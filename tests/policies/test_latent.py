@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mime.envs.navigation import RingNavigation
-from mime.meta.adaptation import adapt, distributions, share
+from mime.meta.adaptation import adapt, distributions, repeated
 from mime.policies.distributions import Decisions, Gaussian
 from mime.policies.latent import LatentPolicy, adapt_latent
 from mime.policies.making import make_policy
@@ -40,7 +40,7 @@ def lived():
     """A policy in two tasks, 400 trajectories each."""
     policy = policy_with([1.0, -2.0, 0.5], [0.0, -1.0, 0.5], action_space=RingNavigation.action_space)
     environment = RingNavigation(horizon=5)
-    return policy, CompiledSampler(environment, 400)(share(policy, 2), environment.test_tasks()[:2], KEY)
+    return policy, CompiledSampler(environment, 400)(repeated(policy, 2), environment.test_tasks()[:2], KEY)
 
 
 def test_a_latent_is_drawn_for_each_trajectory_and_held(lived):
@@ -139,7 +139,7 @@ def test_an_inner_step_turns_trajectories_towards_a_reward_that_depends_on_the_l
 def test_workers_act_as_the_policy_does(discrete):
     space = gymnasium.spaces.Discrete(3) if discrete else BOX
     policy = policy_with([1.0, -2.0], [0.3, -0.4], action_space=space, scale_actions=not discrete)
-    (acting,) = numpy_policies(share(policy, 1))
+    (acting,) = numpy_policies(repeated(policy, 1))
     generator, observation = np.random.default_rng(0), np.array([0.7, -1.3], np.float32)
     drawn = []
     for _ in range(2000):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mime.envs import registration
 from mime.errors import UserError
-from mime.meta.adaptation import share
+from mime.meta.adaptation import repeated
 from mime.policies.making import make_policy
 from mime.runs import rendering
 from mime.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def test_a_film_shows_the_task_before_and_after(tmp_path, monkeypatch):
 def test_a_machine_that_cannot_render_is_told_what_to_install():
     environment = registration.make("tests.sampling.toy:Modules", {"max_episode_steps": 6})
     spaces = environment.observation_space, environment.action_space
-    policies = share(make_policy(*spaces, hidden_sizes=(4,), nonlinearity="tanh", key=KEY), 1)
+    policies = repeated(make_policy(*spaces, hidden_sizes=(4,), nonlinearity="tanh", key=KEY), 1)
     with pytest.raises(UserError, match=r"cannot render here: .*EGL"):
         filmed(environment, policies, {"goal": 0.0}, KEY)
 

@@ -19,7 +19,7 @@ import pytest
 from mime.envs import registration
 from mime.envs.external.hosted_environment import as_tasks
 from mime.errors import Failure
-from mime.meta.adaptation import share
+from mime.meta.adaptation import repeated
 from mime.policies.making import make_policy
 from mime.sampling.hosted import HostedSampler, LocalWorkers, numpy_policies
 
@@ -37,7 +37,7 @@ def sampler(name=TOY, *, number=2, timeout=60.0, trajectories=3, **arguments):
 
 def policies_for(sampler, num_tasks=5):
     spaces = sampler.environment.observation_space, sampler.environment.action_space
-    return share(make_policy(*spaces, hidden_sizes=(8,), nonlinearity="tanh", key=KEY), num_tasks)
+    return repeated(make_policy(*spaces, hidden_sizes=(8,), nonlinearity="tanh", key=KEY), num_tasks)
 
 
 def episodes_of(sampler, tasks=TASKS, key=KEY):
