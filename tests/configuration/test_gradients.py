@@ -95,6 +95,15 @@ REFUSED = {
     "another rule's rate": ({"use-vime": True, "adapt-eta": True, "eta-rule": "found"}, "eta-lr: 1000 is too large"),
     "half a task": ({"weakest-actions": 0.5, "meta-batch-size": 1}, "set meta-batch-size to 2"),
     "no warm-up": ({"use-vime": True, "normalize-spaces": True}, "set pre-epochs to 1 or more"),
+    "a share that is none": ({"eta": 1.0}, "eta: 1.0 should be less than 1"),
+    "a share below 0": ({"adaptable-eta": -0.1}, "adaptable-eta: -0.1 should be greater than 0"),
+    "no latents to draw": ({"latent-draws": "together"}, "set latent-size to 1 or more"),
+    "credit for all together": (
+        {"latent-draws": "together", "latent-size": 2, "e-maml": True},
+        "leave one of them out",
+    ),
+    "half a feature": ({"dyn-features": 255}, "dyn-features: 255 should be even"),
+    "no noise variance": ({"dyn-noise-variance": 0}, "dyn-noise-variance: 0 should be greater than 0"),
     "a list": ([1, 2], "must be a list of `key: value` lines"),
 }
 
