@@ -5,10 +5,8 @@ RUN ?= runs/demo
 
 .PHONY: demo test check docs torture study clean
 
-demo: .venv/ready  ## Train MIME on the dog-feeding robot, test it, show what it learned
-	$(BIN)/python train.py --config configs/msc_project/dog-feeding-robot-navigation.yaml --use-vime --adapt-eta \
-		--output-folder $(RUN) --overwrite
-	$(BIN)/python test.py --output-folder $(RUN)
+demo: .venv/ready  ## Train MIME and MAML to find goals on a ring, and show what they learned (four minutes)
+	$(BIN)/python examples/demo.py $(RUN)
 
 test: .venv/ready  ## Lint and test
 	$(BIN)/ruff check .
@@ -40,5 +38,5 @@ study: .venv/ready  ## Full learning runs with stated results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
 	touch $@
 
-clean:  ## Remove the virtual environment and the demo's run
+clean:  ## Remove the virtual environment and the demo's runs
 	rm -rf .venv $(RUN)

@@ -1,5 +1,6 @@
-"""Pictures of trajectories before and after adaptation, side by side."""
+"""Pictures of trajectories side by side: before and after adaptation, or of several methods."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -20,11 +21,23 @@ def before_and_after(
         after: Those of the adapted policies.
         title: Above both panels.
     """
-    figure = empty_figure(width=900, height=500)
+    return side_by_side(environment, tasks, {"before adaptation": before, "after adaptation": after}, title)
+
+
+def side_by_side(environment: Environment, tasks: Any, panels: Mapping[str, Trajectories], title: str) -> Figure:
+    """Episodes in the same tasks, a panel for each of their titles.
+
+    Args:
+        environment: Where they took place.
+        tasks: The tasks, with a leading `tasks` axis.
+        panels: Trajectories by the title of their panel.
+        title: Above all panels.
+    """
+    figure = empty_figure(width=450 * len(panels), height=500)
     figure.suptitle(title, fontsize=12, color=INK)
-    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    panel(environment, left, tasks, before, "before adaptation")
-    panel(environment, right, tasks, after, "after adaptation")
-    right.label_outer()
+    all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, (name, trajectories) in zip(all_axes, panels.items()):
+        panel(environment, axes, tasks, trajectories, name)
+        axes.label_outer()
     settle(figure)
     return figure
