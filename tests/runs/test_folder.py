@@ -76,6 +76,7 @@ def test_config_round_trip_and_history(tmp_path):
         ('{"experiment": {}, "seed": "x"}', "seed: 'x'"),
         ('{"experiment": {"gama": 1}, "seed": 0}', "gama: unknown key"),
         ('{"experiment": {}, "seed": 0, "format": 99}', "format 99"),
+        ('{"experiment": {}, "seed": 0, "format": 1}', "in which eta was a logit"),
     ],
 )
 def test_damaged_configurations_are_named(tmp_path, content, words):
