@@ -55,7 +55,7 @@ def initial_parameters(key):
 
 
 def policy(parameters, observations):
-    """Mean `[... 2]` and standard deviation `[2]` of the normally distributed action, given observations `[... 2]`."""
+    """Mean `[... 2]`, from a tanh network, and standard deviation `[2]` of the action at observations `[... 2]`."""
     *hidden, (last_weights, last_biases) = parameters["layers"]
     features = observations
     for weights, biases in hidden:
