@@ -8,8 +8,8 @@ import pytest
 from mime.exploration.regression import chain_rule_gains, leave_one_out_gains
 
 RNG = np.random.default_rng(0)
-# Float32's unit roundoff of 6e-8 times the precision matrix's condition number, up to 6,000 here, is 4e-4, a bound on the
-# relative error of the worst case; 4e-6 is what is seen, and depends on the order in which products are summed.
+# Float32's unit roundoff of 6e-8 times the precision matrix's condition number, up to 6,000 here, is 4e-4: a bound on
+# the relative error of the worst case. What is seen is 4e-6, and depends on the order in which products are summed.
 EXACT = 1e-5
 
 
