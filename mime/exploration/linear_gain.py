@@ -55,7 +55,7 @@ class LinearInformationGain(Bonus):
         varying: The observation's dimensions that count; None for all.
 
     Raises:
-        ValueError: For numbers that are not positive or too small, an odd number of features, unknown inputs or form.
+        ValueError: For numbers that are not positive or too small, and an odd number of features.
 
     References:
         Henaff et al. 2022, E3B, arXiv 2210.05805, for phi^T A^-1 phi as a bonus, there within an episode.
@@ -81,9 +81,6 @@ class LinearInformationGain(Bonus):
             )
         if self.num_features % 2:
             raise ValueError(f"num_features: {self.num_features} must be even: half cosines, half sines")
-        for name, allowed in (("inputs", Inputs.__args__), ("form", Form.__args__)):
-            if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is none of {', '.join(allowed)}")
 
     @classmethod
     def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "LinearInformationGain":

