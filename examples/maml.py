@@ -96,8 +96,8 @@ def collect(parameters, goal, noise):
 def advantages(episodes):
     """Generalised advantages (Schulman et al. 2016, arXiv 1506.02438) of one task, `[trajectories steps]`.
 
-    Rewards are standardised first because the library mixes two kinds; advantages, so that all tasks ask for inner steps of
-    the same size, however far their goals.
+    Rewards are standardised first because the library mixes two kinds; advantages, so that all tasks ask for inner
+    steps of the same size, however far their goals.
     """
     rewards = standardise(episodes.rewards, episodes.valid)
     values = baseline(episodes, discounted_sums(rewards, DISCOUNT))
