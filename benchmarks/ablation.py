@@ -30,13 +30,21 @@ CHEAP = {"first_order": True, "fisher_batch_size": 4, "max_kl": 0.02, "pre_epoch
 
 REMOVED = {
     "solved": {},
-    "without-latent": {"latent_size": 0},
-    "without-action-units": {"scale_actions": False},
+    "without-latent": {"latent_size": 0, "latent_draws": "independent"},
+    "independent-latents": {"latent_draws": "independent"},
+    "latent-rate": {"latent_rate": 0.7},
+    "without-noise-floor": {"min_std": 1e-6},
+    "without-observed-reward": {"observe_reward": False},
+    "without-observation-scale": {"observation_scale": 1.0},
+    "without-action-units": {"scale_actions": False, "min_std": 0.03},
     "without-learned-rates": {"learn_fast_lr": False, "fast_lr": 0.05},
     "without-bonus": {"use_vime": False, "bonus_credit": "mixed", "adapt_eta": False},
-    "without-learned-eta": {"adapt_eta": False, "eta": 0.0},
+    "without-learned-eta": {"adapt_eta": False, "eta": 0.1},
     "without-credit-before": {"bonus_credit": "mixed"},
-    "information-gain": {"bonus": "information-gain", "dyn_prior_sd": 0.01},
+    "leave-one-out": {"dyn_gain": "leave-one-out"},
+    "of-transitions": {"dyn_inputs": "transition"},
+    "of-a-network": {"dyn_model": "network", "dyn_prior_sd": 0.01},
+    "state-entropy": {"bonus": "state-entropy"},
     "rnd": {"bonus": "rnd"},
     "ensemble-disagreement": {"bonus": "ensemble-disagreement"},
 }
@@ -45,7 +53,7 @@ ALONE = {
     "only-latent": {"latent_size": 8},
     "only-action-units": {"scale_actions": True},
     "only-learned-rates": {"learn_fast_lr": True, "fast_lr": 0.001},
-    "only-bonus": {"use_vime": True, "bonus": "state-entropy", "eta": 0.0},
+    "only-bonus": {"use_vime": True, "bonus": "state-entropy", "eta": 0.5},
 }
 VARIANTS = [*REMOVED, *ALONE]
 

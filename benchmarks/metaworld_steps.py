@@ -48,6 +48,9 @@ class Playback:
         ]
         self.network, self.actions = NumpyPolicy(tuple(layers), np.zeros(4, np.float32), "tanh"), actions
 
+    def given(self, latent: np.ndarray | None) -> "Playback":
+        return self
+
     def noise(self, generator: np.random.Generator, num_steps: int) -> np.ndarray:
         self.network.noise(generator, num_steps)
         return self.actions

@@ -15,8 +15,8 @@ class Scripted:
         self.policy = getattr(module, f"Sawyer{aliases.get(name, name)}V3Policy")()
         self.goal = goal
 
-    def begin(self, generator):
-        return self, None
+    def given(self, latent):
+        return self
 
     def noise(self, generator, num_steps):
         return np.zeros((num_steps, 4), np.float32)

@@ -135,8 +135,8 @@ class Experiment(Configuration):
     """Number of random features."""
     dyn_length_scale: Positive = 0.5
     """Distance over which the features tell inputs apart, in their standard deviations."""
-    dyn_noise_variance: Positive = 0.1
-    """Variance of the noise in what is predicted: the smaller, the less a second visit is worth."""
+    dyn_noise_variance: Annotated[Number, Field(ge=1e-2)] = 0.1
+    """Variance of the noise in what is predicted, 0.01 or more: the smaller, the less a second visit is worth."""
     dyn_thinning: OneOrMore = 1
     """Steps of which one counts: for episodes of thousands of steps."""
     dyn_hidden: tuple[OneOrMore, ...] = (32,)

@@ -78,17 +78,24 @@ def _eliminated(overlaps: Float[Array, "trajectories steps steps"], least_pivot:
 
 def _whitened(features: Features, noise_variance: float) -> list[Float[Array, "trajectories steps half"]]:
     """z = L^-1 phi / sqrt(s) in two halves: of the first one's features, the second half is not needed."""
-    inverse = cholesky(_precision(features, noise_variance), least_pivot=1)[1] / math.sqrt(noise_variance)
+    inverse = cholesky(_precision(features, noise_variance), least_pivot=1.0)[1] / math.sqrt(noise_variance)
     half = features.shape[-1] // 2
     return [product(features[..., :half], inverse[:half, :half].T), product(features, inverse[half:].T)]
 
 
 def _precision(features: Features, noise_variance: float) -> Float[Array, "features features"]:
     """The lower triangle of A, and some of the upper one."""
-    # Rows of all steps for each feature: half the time of the product in the other order.
-    columns = features.reshape(-1, features.shape[-1]).T
-    half = len(columns) // 2
-    upper = product(columns[:half], columns[:half].T)
-    lower = product(columns[half:], columns.T)
-    total = jnp.concatenate([jnp.pad(upper, ((0, 0), (0, len(columns) - half))), lower])
-    return jnp.eye(len(columns)) + total / noise_variance
+    size = features.shape[-1]
+    half = size // 2
+
+    def include(total, trajectory):
+        upper, lower = total
+        upper += product(trajectory[:, :half].T, trajectory[:, :half])
+        return (upper, lower + product(trajectory[:, half:].T, trajectory)), None
+
+    # Trajectory by trajectory: a processor's products add up step after step, in float32 ten times less exactly.
+    nothing = jnp.zeros((half, half)), jnp.zeros((size - half, size))
+    upper, lower = jax.lax.scan(include, nothing, features)[0]
+    total = jnp.concatenate([jnp.pad(upper, ((0, 0), (0, size - half))), lower]) / noise_variance
+    # The prior's 1 is lost by rounding beside numbers ten million times as large. Long before that it is made larger.
+    return total + jnp.eye(size) * jnp.maximum(1, 0.75 + jnp.finfo(total.dtype).eps * jnp.trace(total))

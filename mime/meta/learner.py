@@ -150,7 +150,7 @@ class Learner:
     def tensors(self, state: LearnerState) -> dict[str, dict[str, Array]]:
         """The parameters that testing needs, by the file that they are exported to."""
         files = {
-            "policy": state.policy.named_parameters(),
+            "policy": state.policy.acting().named_parameters(),
             "fast_lr": named_leaves(state.shared.rates),
         } | self.method.bonus.files(state.bonus, state.eta.logit)
         return {name: tensors for name, tensors in files.items() if tensors}

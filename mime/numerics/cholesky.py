@@ -34,7 +34,7 @@ def cholesky(
 
 
 def product(
-    left: Float[Array, "*batch rows inner"], right: Float[Array, "*batch inner columns"]
+    left: Float[Array, "*#batch rows inner"], right: Float[Array, "*#batch inner columns"]
 ) -> Float[Array, "*batch rows columns"]:
     """Matrix product in full float32: a GPU would round the factors to 10 bits."""
     return jnp.matmul(left, right, precision=jax.lax.Precision.HIGHEST)

@@ -135,12 +135,16 @@ class GaussianPolicy(FeedforwardPolicy):
 
     def named_parameters(self) -> dict[str, Array]:
         """layer1.weight, layer1.bias, ..., mu.weight, mu.bias, sigma; actions in the environment's units."""
-        weight, bias, sigma = self.mu.weight, self.mu.bias, jnp.maximum(self.sigma, self.min_log_std)
+        weight, bias, sigma = self.mu.weight, self.mu.bias, self.sigma
         assert bias is not None
         if self.unit is not None:
             unit = jnp.array(self.unit)
             weight, bias, sigma = unit[:, None] * weight, jnp.array(self.centre) + unit * bias, jnp.log(unit) + sigma
         return self._unscaled(self.named_layers() | {"mu.weight": weight, "mu.bias": bias, "sigma": sigma})
+
+    def acting(self) -> "GaussianPolicy":
+        """The policy with a standard deviation of at least min_std."""
+        return eqx.tree_at(lambda p: p.sigma, self, jnp.maximum(self.sigma, self.min_log_std))
 
     def with_parameters(self, named: dict[str, Array]) -> "GaussianPolicy":
         """The policy with its arrays replaced by those of the same names."""

@@ -98,6 +98,10 @@ class LatentPolicy(Policy):
         parts = network, latent.mean, latent.log_std
         return eqx.tree_at(lambda p: (p.policy, p.latent_mean, p.latent_log_std), self, parts)
 
+    def acting(self) -> "LatentPolicy":
+        """With its network as it acts."""
+        return eqx.tree_at(lambda p: p.policy, self, self.policy.acting())
+
     def named_parameters(self) -> dict[str, Array]:
         """Those of the network, latent.mean and latent.log_std."""
         latent = {"latent.mean": self.latent_mean, "latent.log_std": self.latent_log_std}

@@ -69,6 +69,10 @@ class Policy(eqx.Module):
             advantages: Of the episodes' steps.
         """
 
+    def acting(self) -> "Policy":
+        """The policy with its parameters as they act: what leaves the learner needs to know of no bounds."""
+        return self
+
     @abstractmethod
     def named_parameters(self) -> dict[str, Array]:
         """Its arrays under the names of the PyTorch state dict: layer1.weight [out, in], layer1.bias, ...

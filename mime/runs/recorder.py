@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,8 @@ class EventFile:
 
     def close(self) -> None:
         """Close the file."""
-        self._writer.close()
+        with suppress(OSError):  # What a full disk refuses, `write` has told already; it would hide that error.
+            self._writer.close()
 
 
 def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:

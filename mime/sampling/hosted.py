@@ -120,7 +120,7 @@ def drawn_latents(policies: Policy, keys: Key[Array, "tasks trajectories"]) -> l
 
 def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
     """What a worker acts with in each task, in the environment's units, of policies with a leading `tasks` axis."""
-    named = jax.device_get(jax.vmap(lambda policy: policy.named_parameters())(policies))
+    named = jax.device_get(jax.vmap(lambda policy: policy.acting().named_parameters())(policies))
     layers = [name.removesuffix(".weight") for name in named if name.endswith(".weight")]
 
     def of_a_task(place: int) -> NumpyPolicy:

@@ -103,7 +103,7 @@ REFUSED = {
         "leave one of them out",
     ),
     "half a feature": ({"dyn-features": 255}, "dyn-features: 255 should be even"),
-    "no noise variance": ({"dyn-noise-variance": 0}, "dyn-noise-variance: 0 should be greater than 0"),
+    "no noise variance": ({"dyn-noise-variance": 0}, "dyn-noise-variance: 0 should be greater than or equal to 0.01"),
     "a list": ([1, 2], "must be a list of `key: value` lines"),
 }
 

@@ -223,3 +223,11 @@ def test_scaled_observations(latent_size, discrete):
     again = scaled.with_parameters(scaled.named_parameters())
     for ours, theirs in zip(jax.tree.leaves(again), jax.tree.leaves(scaled)):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_noise_stays_above_its_floor_and_leaves_with_it():
+    policy = GaussianPolicy(2, 3, min_std=0.3, key=KEY)
+    policy = policy.with_parameters(policy.named_parameters() | {"sigma": jnp.log(jnp.array([0.01, 0.3, 0.5]))})
+    expected = [0.3, 0.3, 0.5]
+    np.testing.assert_allclose(np.exp(policy(jnp.ones(2)).log_std), expected, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(policy.acting().named_parameters()["sigma"]), expected, rtol=1e-6)

@@ -14,7 +14,7 @@ from mime.policies.latent import LatentPolicy, adapt_latent
 from mime.policies.making import make_policy
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Episodes
-from mime.sampling.hosted import numpy_policies
+from mime.sampling.hosted import drawn_latents, numpy_policies
 
 KEY = jax.random.key(0)
 BOX = gymnasium.spaces.Box(np.array([-0.1, 2.0], np.float32), np.array([0.1, 8.0], np.float32))
@@ -140,17 +140,16 @@ def test_workers_act_as_the_policy_does(discrete):
     space = gymnasium.spaces.Discrete(3) if discrete else BOX
     policy = policy_with([1.0, -2.0], [0.3, -0.4], action_space=space, scale_actions=not discrete)
     (acting,) = numpy_policies(repeated(policy, 1))
-    generator, observation = np.random.default_rng(0), np.array([0.7, -1.3], np.float32)
-    drawn = []
-    for _ in range(2000):
-        behaviour, latent = acting.begin(generator)
-        drawn.append(latent)
+    observation = np.array([0.7, -1.3], np.float32)
+    (drawn,) = drawn_latents(repeated(policy, 1), jax.random.split(KEY, (1, 2000)))
+    latent = drawn[-1]
+    behaviour = acting.given(latent)
     expected = policy(jnp.asarray(observation), jnp.asarray(latent))
     output = expected.logits if discrete else expected.mean
     np.testing.assert_allclose(behaviour.output(observation), output, rtol=1e-4, atol=1e-5)
     if not discrete:
         np.testing.assert_allclose(np.exp(behaviour.log_std), np.exp(expected.log_std), rtol=1e-5)
-    for column, mean, std in zip(np.array(drawn).T, policy.latent_mean, np.exp(policy.latent_log_std)):
+    for column, mean, std in zip(drawn.T, policy.latent_mean, np.exp(policy.latent_log_std)):
         assert stats.kstest(column, stats.norm(float(mean), float(std)).cdf).pvalue > 1e-4
 
 

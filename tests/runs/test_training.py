@@ -161,7 +161,7 @@ def test_rewards_that_are_not_finite_are_named_and_never_learned_from(tmp_path, 
     for ours, initial in zip(jax.tree.leaves(trained.policy), jax.tree.leaves(setup.state.policy)):
         np.testing.assert_array_equal(ours, initial)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(trained.bonus))
-    assert np.isfinite(trained.eta)
+    assert np.isfinite(trained.eta.logit)
 
 
 def test_a_disk_error_keeps_the_checkpoint_and_tells_how_to_go_on(tmp_path, monkeypatch):

@@ -23,8 +23,8 @@ class Recorded:
     def __init__(self, actions):
         self.actions = actions
 
-    def begin(self, generator):
-        return self, None
+    def given(self, latent):
+        return self
 
     def noise(self, generator, num_steps):
         return self.actions
