@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mime.envs.external import hosting
+from mime.envs import registration
 from mime.meta.trpo import OuterStep
 from mime.runs.metrics import class_metrics, log_line, ordered, warnings_of
 from mime.runs.setup import set_up, stream
@@ -27,7 +27,7 @@ def test_columns_are_in_the_order_of_the_loop():
 
 
 def test_class_metrics():
-    environment = hosting.make(TOY, {"max_episode_steps": 6})
+    environment = registration.make(TOY, {"max_episode_steps": 6})
     environment.class_of = lambda task: "right" if task["goal"] > 0 else "left"
     setup = set_up(small(env_name=TOY, env_kwargs={"max_episode_steps": 6}), 0, Resources(1))
     tasks = environment.test_batch(0)[8:14]
