@@ -30,7 +30,7 @@ def make(**changes):
         "observation_size": 2,
         "action_space": BOX,
         "num_tasks": 2,
-        "warm_up": 2,
+        "normalised_over": 2,
         "normalize_spaces": False,
         "hidden_sizes": (3,),
         "prior_sd": 0.5,
