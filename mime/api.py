@@ -11,7 +11,9 @@ from mime.configuration.keys import Configuration, kebab
 from mime.configuration.pearl import PearlExperiment
 from mime.envs.environment import Environment
 from mime.envs.registration import make as make_environment
+from mime.envs.task_environment import TaskEnvironment
 from mime.errors import Failure, UserError
+from mime.exploration.bonus import Bonus
 from mime.policies.policy import Policy
 from mime.runs import testing, trained, training
 from mime.runs.folder import RunFolder
@@ -19,18 +21,24 @@ from mime.runs.metrics import Row
 from mime.runs.setup import build_environment
 from mime.runs.trained import TrainedRun
 from mime.runs.training import TrainingResult
+from mime.sampling.environment_checks import check_environment
+from mime.sampling.episodes import Episodes
 from mime.sampling.resources import HERE, Resources
 
 __all__ = [
+    "Bonus",
     "Environment",
+    "Episodes",
     "Experiment",
     "Failure",
     "PearlExperiment",
     "Policy",
     "Resources",
+    "TaskEnvironment",
     "TrainedRun",
     "TrainingResult",
     "UserError",
+    "check_environment",
     "evaluate",
     "load_experiment",
     "load_run",

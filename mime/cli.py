@@ -4,12 +4,14 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from mime.commands import check as checking
 from mime.commands import compare as comparing
-from mime.commands import envs, export, render
+from mime.commands import envs, export, new, render
 from mime.commands import study as studying
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
+from mime.version import __version__
 
 COMMANDS = {
     "train": (training.Train, training.run),
@@ -19,6 +21,8 @@ COMMANDS = {
     "render": (render.Render, render.run),
     "export": (export.Export, export.run),
     "envs": (envs.Envs, envs.run),
+    "new": (new.New, new.run),
+    "check": (checking.Check, checking.run),
 }
 
 Command = Callable[[Sequence[str]], int]
@@ -34,6 +38,9 @@ def main() -> int:
     if name in COMMANDS:
         _, run = COMMANDS[name]
         return guarded(run, arguments)
+    if name == "--version":
+        console.print(f"mime {__version__}")
+        return 0
     helping = name in ("-h", "--help")
     if not helping:
         tell(f"{name}: unknown command; there are {', '.join(COMMANDS)}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mime.configuration.keys import (
     Configuration,
@@ -12,7 +12,18 @@ from mime.configuration.keys import (
     OneOrMore,
     Positive,
     ZeroOrMore,
+    nearest,
 )
+from mime.configuration.named_classes import is_class_name
+
+BONUS_NAMES = ("information-gain", "state-entropy", "rnd", "ensemble-disagreement", "reward-proximity")
+
+
+def _bonus(name: str) -> str:
+    if name not in BONUS_NAMES and not is_class_name(name):
+        raise ValueError(f"is not a bonus{nearest(name, BONUS_NAMES)}, or `module:Class` of your own")
+    return name
+
 
 Share = Annotated[Number, Field(gt=0, lt=1)]
 
@@ -99,10 +110,9 @@ class Experiment(Configuration):
     """Standard deviation of that noise."""
 
     # Exploration
-    bonus: Literal["information-gain", "state-entropy", "rnd", "ensemble-disagreement", "reward-proximity"] = (
-        "information-gain"
-    )
-    """What the intrinsic reward is: four are for novelty, reward-proximity for coming near to rewards found."""
+    bonus: Annotated[str, AfterValidator(_bonus)] = "information-gain"
+    """What the intrinsic reward is: information-gain, state-entropy, rnd or ensemble-disagreement, all for novelty;
+    reward-proximity, for coming near to rewards found; or `module:Class` of your own."""
     bonus_credit: Literal["mixed", "before"] = "mixed"
     """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policies before each
     inner step alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""

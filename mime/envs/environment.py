@@ -15,6 +15,7 @@ class Environment:
         varying: The observation's dimensions that are not the same number in all tasks at all times; None for all.
         places: Those that say where the agent is; None for all that vary.
         grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
+        reports_success: Whether steps say if they solved the task; of one outside JAX, whether any has so far.
     """
 
     observation_space: gymnasium.spaces.Box
@@ -23,6 +24,7 @@ class Environment:
     varying: tuple[int, ...] | None = None
     places: tuple[int, ...] | None = None
     grid: Any = None
+    reports_success: bool = False
 
     def sample_tasks(self, key: Any, num_tasks: int) -> Any:
         """A batch of training tasks, with a leading `tasks` axis.

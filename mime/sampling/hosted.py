@@ -86,6 +86,8 @@ class HostedSampler:
         fields = self.workers.collect(requests, self.environment.describe)
         for task, collected in zip(tasks, fields):
             self._name_what_is_not_finite(task, collected)
+            # By some at the end of an episode alone, so that it is known only after a few.
+            self.environment.reports_success |= bool(np.any(collected.pop("success_reported")))
         episodes = Episodes(**{name: jnp.asarray(np.stack([each[name] for each in fields])) for name in fields[0]})
         steps, seconds = int(np.sum(episodes.valid)), time.perf_counter() - started
         logger.info("%d steps of %d tasks sampled in %.2f s", steps, len(requests), seconds)

@@ -47,7 +47,8 @@ class Request(NamedTuple):
 
 
 def rollout(environment: HostedEnvironment, request: Request) -> Fields:
-    """The fields of `mime.sampling.episodes.Episodes`, each one contiguous array `[trajectories steps ...]`.
+    """The fields of `mime.sampling.episodes.Episodes`, each one contiguous array `[trajectories steps ...]`, and in
+    `success_reported` whether the environment said anything about success.
 
     The noise of an action depends on the request's entropy, the trajectory and the step, and on nothing else. Steps
     after an episode's end are zeros and not valid.
@@ -82,6 +83,7 @@ def collect_episode(
         fields["rewards"][step] = reward
         fields["next_observations"][step] = observation
         fields["success"][step] = information.get("success", False)
+        fields["success_reported"][step] = "success" in information
         fields["valid"][step] = True
         if terminated or truncated:
             return
@@ -98,5 +100,6 @@ def blank(environment: HostedEnvironment, num_trajectories: int) -> Fields:
         "rewards": np.zeros(batch, np.float32),
         "next_observations": np.zeros(observations, np.float32),
         "success": np.zeros(batch, bool),
+        "success_reported": np.zeros(batch, bool),
         "valid": np.zeros(batch, bool),
     }

@@ -1,6 +1,5 @@
 """Anyone's environment: a Gymnasium environment with tasks, named in the configuration."""
 
-import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from functools import cached_property, partial
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
+from mime.configuration.named_classes import import_class, is_class_name
 from mime.envs.external.hosted_environment import NUM_TEST_TASKS, HostedEnvironment, Tasks, as_tasks, seed_globally
 
 REQUIRED = ("sample_tasks", "reset_task")
@@ -144,8 +144,7 @@ def find(name: str) -> Blueprint:
     Raises:
         ValueError: If there is none, or it lacks the methods of an environment for meta-learning.
     """
-    module_name, _, class_name = name.partition(":")
-    blueprint = _imported(module_name, class_name) if class_name.isidentifier() else _registered(name)
+    blueprint = _imported(name) if is_class_name(name) else _registered(name)
     # A function's environments can only be checked when they are built.
     if inspect.isclass(blueprint.kind):
         require_methods(blueprint.kind)
@@ -166,16 +165,10 @@ def require_methods(environment: Any) -> None:
         )
 
 
-def _imported(module_name: str, class_name: str) -> Blueprint:
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # Whatever a module may raise while it is imported.
-        raise ValueError(f"cannot be imported: {type(error).__name__}: {error}") from None
-    kind = getattr(module, class_name, None)
-    if kind is None:
-        raise ValueError(f"does not exist: {module.__file__} has no {class_name}")
+def _imported(name: str) -> Blueprint:
+    kind = import_class(name)
     if not (inspect.isclass(kind) and issubclass(kind, gymnasium.Env)):
-        raise ValueError("is not a subclass of gymnasium.Env")
+        raise ValueError("is neither a subclass of gymnasium.Env nor of mime.TaskEnvironment")
     return Blueprint(kind, kind, {}, None)
 
 
