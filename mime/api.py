@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from mime.configuration import parsing
+from mime.configuration import packaged, parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, kebab
 from mime.configuration.pearl import PearlExperiment
@@ -51,15 +51,17 @@ def load_experiment(path: str | Path, *, scale: str | None = None, **keys: Any) 
     """The experiment in a YAML file, with other values of some keys.
 
     Args:
-        path: The file.
+        path: The file, or the name of a packaged configuration, as `wide-ring` or `solved/wide-ring`.
         scale: Name of an entry under `scales` in the file, whose values replace those of the experiment.
         **keys: Keys of the configuration with underscores, as `fast_lr=0.1`.
 
     Raises:
         UserError: If the file cannot be read, or a key or value is not allowed.
     """
-    document = parsing.load(Path(path), scale=scale).as_keys()
+    path = packaged.find(path)
+    document = parsing.load(path, scale=scale).as_keys()
     experiment = parsing.parse(document | {kebab(key): value for key, value in keys.items()}, source=str(path))
+    parsing.require_used(experiment, map(kebab, keys))
     build_environment(experiment, source=str(path))
     return experiment
 
@@ -95,7 +97,7 @@ def train(
             another experiment.
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    build_environment(experiment)  # What cannot be run is refused before anything is written.
+    build_environment(experiment, resources=resources)  # What cannot be run is refused before anything is written.
     run = RunFolder(Path(folder))
     try:
         run.begin(experiment, seed, resume=resume, overwrite=overwrite)

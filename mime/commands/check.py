@@ -9,7 +9,7 @@ import tyro
 import yaml
 from rich.markup import escape
 
-from mime.commands.terminal import console, prepare_jax
+from mime.commands.terminal import console, parse_options, prepare_jax
 from mime.configuration.named_classes import import_class, is_class_name
 from mime.errors import UserError
 
@@ -18,8 +18,8 @@ from mime.errors import UserError
 class Check:
     """Say what is right and wrong with an environment or a bonus of your own.
 
-    Of an environment: spaces, horizon, tasks, what each function returns, whether many episodes can be computed at once,
-    whether functions are pure, whether numbers are finite, and success. Of one outside JAX, whether seeds decide it.
+    Of an environment: spaces, horizon, tasks, what each function returns, whether many episodes can be computed at
+    once, whether functions are pure and numbers finite, and success. Of one outside JAX, whether seeds decide it.
     """
 
     name: tyro.conf.Positional[str]
@@ -32,7 +32,7 @@ class Check:
 
 def run(arguments: Sequence[str]) -> int:
     """Check an environment or a bonus; returns the exit status: 1 if something is wrong."""
-    command = tyro.cli(Check, args=list(arguments), prog="mime check")
+    command = parse_options(Check, arguments, prog="mime check")
     prepare_jax()
     found = _findings(command)
     for finding in found:

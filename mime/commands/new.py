@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from mime.commands.terminal import tell_where
+from mime.commands.terminal import parse_options, tell_where
 from mime.errors import UserError
 
 
@@ -27,7 +27,7 @@ class New:
 
 def run(arguments: Sequence[str]) -> int:
     """Write the files; returns the exit status."""
-    command = tyro.cli(New, args=list(arguments), prog="mime new")
+    command = parse_options(New, arguments, prog="mime new")
     module, name = names(command.name)
     written = {Path(f"{module}.py"): command.kind, Path(f"test_{module}.py"): f"test_{command.kind}"}
     for path in written:

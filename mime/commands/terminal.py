@@ -1,9 +1,16 @@
 """What commands have in common: checked arguments, progress, tables and errors on the terminal."""
 
+import io
 import os
+import re
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
+from typing import Any, TypeVar
 
+import tyro
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -22,6 +29,7 @@ from mime.errors import Failure, UserError
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 console = Console(highlight=False)
+Options = TypeVar("Options")
 
 
 def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
@@ -34,6 +42,49 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
     except KeyboardInterrupt:
         tell("interrupted")
         return 130
+
+
+def parse_options(kind: type[Options], arguments: Sequence[str], *, prog: str, default: Any = None) -> Options:
+    """A command's options.
+
+    Args:
+        kind: Their dataclass.
+        arguments: Of the command line.
+        prog: What the command is called.
+        default: Values of options that are not given.
+
+    Raises:
+        UserError: In a line, if an option is unknown or has an impossible value.
+    """
+    defaults = {} if default is None else {"default": default}
+    with redirect_stderr(io.StringIO()) as printed:
+        try:
+            return tyro.cli(kind, args=list(arguments), prog=prog, **defaults)
+        except SystemExit as end:
+            if not end.code:
+                raise
+    raise UserError(f"{_in_a_line(printed.getvalue())} All options: {prog} --help")
+
+
+def _in_a_line(box: str) -> str:
+    """What tyro prints in a box: the message, and the options that it takes to have been meant."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    rules = [place for place, line in enumerate(lines) if line.startswith("─")]
+    message = " ".join(lines[: rules[0] if rules else None]).removeprefix("Error parsing ").rstrip(".")
+    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", "\n".join(lines))
+    return f"{message}; did you mean {meant[1]}?" if meant else f"{message}."
+
+
+def command_line(name: str, *arguments: object) -> str:
+    """How to start another command where the user is: by `mime`, or by the script beside the one that was started.
+
+    Args:
+        name: Of the command.
+        *arguments: Of it; quoted where a shell needs it.
+    """
+    script = Path(sys.argv[0])
+    started = f"python {script.with_name(f'{name}.py')}" if script.name in ("train.py", "test.py") else f"mime {name}"
+    return " ".join([started, *(shlex.quote(str(argument)) for argument in arguments)])
 
 
 def require(name: str, value: float | int | None, *, at_least: int) -> None:

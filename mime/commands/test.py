@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where
+from mime.commands.terminal import ProgressBar, console, parse_options, prepare_jax, require, tell_where
 
 HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
 
@@ -37,7 +37,7 @@ class Test:
 
 def run(arguments: Sequence[str]) -> int:
     """Test a run; returns the exit status."""
-    command = tyro.cli(Test, args=list(arguments), prog="test.py")
+    command = parse_options(Test, arguments, prog="test.py")
     for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         require(name, getattr(command, name), at_least=1)
     require("seed", command.seed, at_least=0)

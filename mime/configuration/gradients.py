@@ -18,6 +18,19 @@ from mime.configuration.named_classes import is_class_name
 
 BONUS_NAMES = ("information-gain", "state-entropy", "rnd", "ensemble-disagreement", "reward-proximity")
 
+# Keys that have no effect without use-vime, besides those of the dynamics model, and without adapt-eta.
+BONUS_KEYS = ("bonus", "bonus-credit", "eta", "normalize-spaces")
+WEIGHT_KEYS = ("adaptable-eta", "eta-lr", "eta-rule", "eta-objective")
+
+
+def needed_flag(key: str) -> str | None:
+    """The flag without which a key, in kebab-case, has no effect; None for those that always have one."""
+    if key in WEIGHT_KEYS:
+        return "adapt-eta"
+    if key in BONUS_KEYS or key.startswith("dyn-"):
+        return "use-vime"
+    return "add-noise" if key == "noise-std" else None
+
 
 def _bonus(name: str) -> str:
     if name not in BONUS_NAMES and not is_class_name(name):
@@ -196,6 +209,15 @@ class Experiment(Configuration):
             raise ValueError(
                 "normalize-spaces: true takes its statistics from the warm-up; set pre-epochs to 1 or more"
             )
+
+    def unused(self, key: str) -> str | None:
+        """The flag without which a key has no effect, if this configuration lacks it.
+
+        Args:
+            key: In kebab-case.
+        """
+        flag = needed_flag(key)
+        return None if flag is None or self.as_keys()[flag] else flag
 
     @property
     def iterations(self) -> int:

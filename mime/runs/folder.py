@@ -158,7 +158,7 @@ class RunFolder:
             keys, seed = document["experiment"], document["seed"]
         except FileNotFoundError:
             raise UserError(
-                f"{self.path}: is not a run folder: it has no config.json. Train one with train.py"
+                f"{self.path}: is not a run folder: it has no config.json. Train one with `mime train`"
             ) from None
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None

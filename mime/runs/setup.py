@@ -80,22 +80,29 @@ class Setup(NamedTuple):
     """What is to be closed in the end."""
 
 
-def build_environment(experiment: Configuration, *, source: str = "") -> Environment:
+def build_environment(experiment: Configuration, *, source: str = "", resources: Resources = HERE) -> Environment:
     """The environment of an experiment, and the check that there is one which fits the configuration.
 
     Args:
         experiment: The configuration.
         source: Where it comes from, for error messages, if it has a place.
+        resources: Where episodes are to be collected.
 
     Raises:
         ConfigurationError: If it names no environment, or its keys do not fit the one that it names. The message names
             the source, the key, the value and what is allowed.
     """
     try:
-        return _built(experiment)
+        environment = _built(experiment)
     except ValueError as error:
         place = f"{source}: " if source else ""
         raise ConfigurationError("\n".join(f"{place}{line}" for line in str(error).splitlines())) from None
+    if resources.ray_address is not None and isinstance(environment, TaskEnvironment):
+        raise UserError(
+            f"ray-address: {experiment.env_name} is written in JAX and compiled; it needs no workers on a cluster."
+            " Leave ray-address out, or spread several runs over the cluster with `mime study --ray-address`"
+        )
+    return environment
 
 
 def _built(experiment: Configuration) -> Environment:
@@ -149,7 +156,10 @@ def set_up(
     Raises:
         UserError: If the environment cannot be built, or the method does not fit it.
     """
-    environment = build_environment(experiment, source=source) if like is None else like.environment
+    if like is None:
+        environment = build_environment(experiment, source=source, resources=resources)
+    else:
+        environment = like.environment
     try:
         environment.observation_space  # noqa: B018 (somebody's environment is built now)
     except Exception as error:  # Whatever it raises.

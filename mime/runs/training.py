@@ -134,5 +134,5 @@ def _what_is_kept(error: OSError, runs: Sequence[Run]) -> str:
     path = runs[0].folder.path
     return (
         f"{error.filename or path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
-        f" with: python train.py --output-folder {path if len(runs) == 1 else path.parent} --resume"
+        f" the run in {path if len(runs) == 1 else path.parent} with --resume"
     )

@@ -61,6 +61,7 @@ class RandomActions:
         """An action."""
         if isinstance(self.space, gymnasium.spaces.Discrete):
             return jax.random.randint(key, (), 0, int(self.space.n))
+        assert isinstance(self.space, gymnasium.spaces.Box)
         low, high = jnp.asarray(self.space.low), jnp.asarray(self.space.high)
         uniform = jax.random.uniform(key, low.shape)
         bounded = jnp.asarray(self.space.bounded_below & self.space.bounded_above)
@@ -120,7 +121,9 @@ def _tasks(environment: TaskEnvironment) -> str:
         jax.eval_shape(partial(environment.sample_tasks, num_tasks=NUM_TASKS), KEY)
     except jax.errors.JAXTypeError as error:
         raise Mistake(f"sample_tasks cannot be compiled: {described(error)}; {INSIDE_JAX}") from error
-    return f"{count_tasks(tasks)} of {NUM_TASKS} asked for, {count_tasks(held_out)} held out, each {texts['test_tasks']}"
+    return (
+        f"{count_tasks(tasks)} of {NUM_TASKS} asked for, {count_tasks(held_out)} held out, each {texts['test_tasks']}"
+    )
 
 
 def _functions(environment: TaskEnvironment) -> str:
@@ -178,7 +181,7 @@ def _purity(environment: TaskEnvironment) -> str:
     for step in range(FEW_STEPS):
         key = jax.random.fold_in(KEY, step)
         action = behaviour.sample(key=key)
-        calls = {
+        calls: dict[Any, tuple[Any, ...]] = {
             environment.initial: (key, task),
             environment.transition: (state, action, key, task),
             environment.observation: (state, key, task),

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -52,11 +53,9 @@ def findings(checks: Mapping[str, Check]) -> list[Finding]:
 def described(error: BaseException) -> str:
     """An exception in a line: its kind, its message, and the line of code that is the first to look at."""
     # The last line of code that is neither ours nor a library's.
-    own = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "site-packages" not in frame.filename and f"{__package__.partition('.')[0]}/" not in frame.filename
-    ]
+    package = str(Path(__file__).parents[1])
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not each.filename.startswith(package) and "site-packages" not in each.filename]
     place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
     return f"{type(error).__name__}: {(str(error) or 'without a message').splitlines()[0]}{place}"
 
@@ -72,6 +71,7 @@ def same(first: Any, second: Any) -> bool:
 
 def form(tree: Any) -> str:
     """The structure of a pytree with the types and shapes of its arrays, as `float32[2]`."""
+
     def text(leaf: Any) -> str:
         leaf = leaf if hasattr(leaf, "dtype") else np.asarray(leaf)
         return f"{leaf.dtype}{list(leaf.shape) if leaf.shape else ''}"

@@ -55,7 +55,8 @@ def _spaces(environment: HostedEnvironment) -> str:
             f"observations must be a vector (a Box of one axis), not {observations}: wrap the environment in"
             " gymnasium.wrappers.FlattenObservation"
         )
-    if not isinstance(actions, gymnasium.spaces.Discrete | gymnasium.spaces.Box) or len(actions.shape) > 1:
+    vector = isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1
+    if not vector and not isinstance(actions, gymnasium.spaces.Discrete):
         raise Mistake(f"actions must be Discrete or a Box of one axis, not {actions}")
     return f"observations {observations}, actions {actions}"
 

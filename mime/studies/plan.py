@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import yaml
 
+from mime.configuration.gradients import needed_flag
 from mime.configuration.keys import Configuration, kebab, nearest
 from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
-from mime.studies.methods import METHODS, PEARL
+from mime.studies.methods import METHODS, PEARL, keys_of
 
 CONSOLE = "console.txt"
 
@@ -87,6 +88,14 @@ def applicable(overrides: Sequence[str], kind: type[Configuration]) -> list[str]
     """Of options that give keys of the configuration other values, those whose key the algorithm has."""
     groups = option_groups(overrides)
     return [argument for group in groups if option_name(group[0]) in _keys(kind) for argument in group]
+
+
+def effective(overrides: Sequence[str], method: str) -> list[str]:
+    """Of options that give keys other values, those that have an effect on a method: no bonus's where it has none."""
+    groups = option_groups(overrides)
+    flags = [*(key for key, on in keys_of(method).items() if on), *(option_name(group[0]) for group in groups)]
+    needed = [needed_flag(option_name(group[0])) for group in groups]
+    return [argument for group, flag in zip(groups, needed) if flag is None or flag in flags for argument in group]
 
 
 def require_known(overrides: Sequence[str], kinds: set[type[Configuration]]) -> None:
