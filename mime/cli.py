@@ -6,7 +6,7 @@ from functools import partial
 
 from mime.commands import check as checking
 from mime.commands import compare as comparing
-from mime.commands import envs, export, new, render
+from mime.commands import envs, export, new, render, replay
 from mime.commands import study as studying
 from mime.commands import test as testing
 from mime.commands import train as training
@@ -19,6 +19,7 @@ COMMANDS = {
     "study": (studying.Study, studying.run),
     "compare": (comparing.Compare, comparing.run),
     "render": (render.Render, render.run),
+    "replay": (replay.ReplayRuns, replay.run),
     "export": (export.Export, export.run),
     "envs": (envs.Envs, envs.run),
     "new": (new.New, new.run),
