@@ -1,4 +1,4 @@
-"""Runs the fenced blocks of a page as its reader would: in order, in an empty folder with the repository's configurations.
+"""Runs the fenced blocks of a page as a reader would: in order, in an empty folder with the repository's files.
 
 Each block begins with its language, and has one of these words behind it where it is not simply run:
 
@@ -6,7 +6,7 @@ Each block begins with its language, and has one of these words behind it where 
 - `exit="1"`: the command is meant to fail with this exit status;
 - `skip="REASON"`: the block is not run, and this is why.
 
-`sh` is run a line at a time, `python` in one namespace for the whole page, and `yaml` must be keys of a configuration. The
+`sh` is run a line at a time, `python` in one namespace for the whole page, `yaml` must be keys of a configuration. The
 rest (`text`, `math`, `bibtex`) is not code.
 """
 
