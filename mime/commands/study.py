@@ -15,11 +15,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mime.commands import train as training
-from mime.commands.terminal import console, require, tell_where
+from mime.commands.terminal import console, tell_where
 from mime.configuration import parsing
 from mime.configuration.keys import Configuration
 from mime.configuration.seeds import parse_seeds
-from mime.errors import UserError
+from mime.errors import UserError, require
 from mime.runs.signals import stop_requested
 from mime.studies import plan
 from mime.studies.execution import LocalPool, Pool, last_error

@@ -36,12 +36,6 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
         return 130
 
 
-def require(name: str, value: float | int | None, *, at_least: int) -> None:
-    """Refuse an option's value that is too small."""
-    if value is not None and value < at_least:
-        raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")
-
-
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 

@@ -6,6 +6,7 @@ from mime.configuration.keys import Configuration
 from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import HostedEnvironment
 from mime.envs.task_environment import TaskEnvironment
+from mime.errors import require
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Sampler
 from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers
@@ -31,8 +32,10 @@ def make_sampler(
     """The sampler that fits the environment.
 
     Raises:
-        UserError: If a Ray cluster is asked for and cannot be reached.
+        UserError: If there are no workers, or a Ray cluster is asked for and cannot be reached.
     """
+    require("num_workers", resources.num_workers, at_least=1)
+    require("rollout_timeout", resources.timeout, at_least=1)
     if isinstance(environment, TaskEnvironment):
         return CompiledSampler(environment, num_trajectories)
     assert isinstance(environment, HostedEnvironment)
