@@ -91,8 +91,12 @@ def _finish(command: Study, entries: Sequence[Entry]) -> int:
     console.print(f"runs: {len(entries)}, finished before: {len(entries) - len(todo)}")
     failed = 0
     if todo:
-        with stop_requested() as stop:
-            failed = _make(_pool(command), todo, stop)
+        ended = threading.Event()
+        with stop_requested(ended.wait) as stop:
+            try:
+                failed = _make(_pool(command), todo, stop)
+            finally:
+                ended.set()
             if stop.is_set():
                 console.print("Stopped; everything is saved. The same command goes on.")
                 return 130

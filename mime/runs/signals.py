@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
@@ -21,12 +22,12 @@ ONE = 1.0
 """Seconds within which signals count as one: a terminal that closes sends two."""
 INTERRUPTED = 130
 
-_savers: list[Callable[[], None]] = []
+_savers: list[Callable[[], Any]] = []
 _watched = False
 
 
 @contextmanager
-def stop_requested(save: Callable[[], None] = lambda: None) -> Generator[threading.Event]:
+def stop_requested(save: Callable[[], Any] = lambda: None) -> Generator[threading.Event]:
     """An event that signals set, in place of ending the process.
 
     After a second signal a command ends at once (see `end_when_asked`), and any other program is interrupted.
