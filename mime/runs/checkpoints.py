@@ -1,6 +1,9 @@
 """Checkpoints: the complete state of training, from which a run goes on as if it had never stopped."""
 
+import errno
 import hashlib
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -38,11 +41,21 @@ class Checkpoints:
         leaves = _named_leaves(state)
         record = record | {"digest": _digest(leaves), "form": _form(leaves)}
         arguments = ocp.args.Composite(state=ocp.args.StandardSave(leaves), record=ocp.args.JsonSave(record))
-        self._manager.save(iteration, args=arguments)
+        with _told(self._folder):
+            self._manager.save(iteration, args=arguments)
 
     def finish(self) -> None:
-        """Wait until what was saved is on disk."""
-        self._manager.wait_until_finished()
+        """Wait until what was saved is on disk.
+
+        Raises:
+            OSError: If the disk refuses it.
+        """
+        with _told(self._folder):
+            self._manager.wait_until_finished()
+
+    def newest(self) -> int:
+        """Number of the newest that is on disk; 0 if there is none."""
+        return max((int(path.name) for path in self._folder.iterdir() if path.name.isdigit()), default=0)
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any], list[str]] | None:
         """The newest checkpoint that can be read. Newer ones, which cannot, are moved into a folder beside.
@@ -67,12 +80,15 @@ class Checkpoints:
                 self._manager.reload()
                 return state, record, [f"{line}; moved to {to}" for line, to in zip(unreadable.values(), places)]
         if unreadable:
-            raise UserError("\n".join(f"{self._folder}: {line}" for line in unreadable.values()))
+            newest, *older = unreadable
+            others = f"; nor can {', '.join(map(str, older))}" if older else ""
+            raise UserError(f"{self._folder}: {unreadable[newest]}{others}. Nothing was changed")
         return None
 
     def close(self) -> None:
         """Wait for pending writes and release the folder."""
-        self._manager.close()
+        with suppress(Exception):  # What the disk refuses, `finish` has told.
+            self._manager.close()
 
     def _restored(self, iteration: int, like: Any) -> tuple[Any, dict[str, Any]]:
         shapes = jax.tree.map(
@@ -98,6 +114,17 @@ class Checkpoints:
         place.mkdir(exist_ok=True)
         target = next(target for n in count(1) if not (target := place / f"{iteration}-{n}").exists())
         return (self._folder / str(iteration)).rename(target)
+
+
+@contextmanager
+def _told(folder: Path) -> Generator[None]:
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:  # The writer has errors of its own for a full disk.
+        reason = f"a checkpoint cannot be written: {' '.join(str(error).split())[:200]}"
+        raise OSError(errno.EIO, reason, str(folder)) from None
 
 
 def _named_leaves(tree: Any) -> dict[str, jax.Array]:

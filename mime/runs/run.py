@@ -111,6 +111,11 @@ class Run:
         """Whether all its meta-iterations are done."""
         return self.iteration >= self.experiment.iterations
 
+    @property
+    def kept(self) -> int:
+        """Iteration of the newest checkpoint on disk; 0 if nothing is to be kept."""
+        return self._checkpoints.newest()
+
     def draw(self) -> tuple[Any, PRNGKeyArray]:
         """The next meta-iteration's tasks and key."""
         tasks_key, key = jax.random.split(jax.random.fold_in(stream(self.seed, TRAINING), self.iteration))

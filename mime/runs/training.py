@@ -112,7 +112,7 @@ def train_seeds(
             finish()
             raise raised.error from None
         except OSError as error:
-            raise Failure(_what_is_kept(error, runs)) from None
+            raise Failure(_what_is_kept(error, begun, folders)) from None
         interrupted = stop.is_set()
         return {run.seed: TrainingResult(run.iteration, interrupted and not run.finished, run.row) for run in runs}
 
@@ -171,11 +171,10 @@ def _in_order(results: tuple, tasks: Any) -> tuple:
     return state, metrics, tasks, trial
 
 
-def _what_is_kept(error: OSError, runs: Sequence[Run]) -> str:
-    saved = [run for run in runs if run.saved]
-    kept = ", ".join(f"the checkpoint of iteration {run.saved}" for run in saved) or "nothing"
-    path = runs[0].folder.path
+def _what_is_kept(error: OSError, runs: Sequence[Run], folders: Mapping[int, RunFolder]) -> str:
+    kept = ", ".join(f"the checkpoint of iteration {run.kept}" for run in runs if run.kept) or "nothing"
+    path = next(iter(folders.values())).path
     return (
         f"{error.filename or path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
-        f" with: python train.py --output-folder {path if len(runs) == 1 else path.parent} --resume"
+        f" with: python train.py --output-folder {path if len(folders) == 1 else path.parent} --resume"
     )
