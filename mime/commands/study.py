@@ -187,7 +187,10 @@ def _is_finished(command: Study, entry: Entry) -> bool:
 def _pool(command: Study) -> Pool:
     if command.ray_address is None:
         return LocalPool(command.parallel)
-    from mime.studies.ray_pool import RayPool  # Ray is an extra.
+    from mime.sampling.resources import ray_needed
+
+    with ray_needed():
+        from mime.studies.ray_pool import RayPool
 
     return RayPool(command.ray_address, command.parallel)
 

@@ -75,7 +75,24 @@ def train_seeds(
     """
     if resume and overwrite:
         raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
-    report, warn = _marked(report), _marked(warn)
+    folders = {checked_seed(seed): folder for seed, folder in folders.items()}
+    options = {"resume": resume, "overwrite": overwrite, "resources": resources}
+    try:
+        return _trained(experiment, folders, **options, report=_marked(report), warn=_marked(warn))
+    except _Raised as raised:
+        raise raised.error from None
+
+
+def _trained(
+    experiment: Configuration,
+    folders: Mapping[int, RunFolder],
+    *,
+    resume: bool,
+    overwrite: bool,
+    resources: Resources,
+    report: Callable[[Row], None],
+    warn: Callable[[str], None],
+) -> dict[int, TrainingResult]:
     runs: list[Run] = []
     begun: list[Run] = []
 
@@ -86,7 +103,7 @@ def train_seeds(
     with ExitStack() as stack:
         for seed, folder in folders.items():
             stack.callback(folder.unlock)
-            folder.prepare(experiment, checked_seed(seed), resume=resume, overwrite=overwrite)
+            folder.prepare(experiment, seed, resume=resume, overwrite=overwrite)
         try:
             for seed, folder in folders.items():
                 setup = set_up(experiment, seed, resources, like=runs[0].setup if runs else None)
@@ -105,12 +122,9 @@ def train_seeds(
                 for row in step([run for run in runs if run.iteration == lowest]):
                     report(dict(row))
             finish()
-        except Failure:
+        except (Failure, _Raised):
             finish()
             raise
-        except _Raised as raised:
-            finish()
-            raise raised.error from None
         except OSError as error:
             raise Failure(_what_is_kept(error, begun, folders)) from None
         interrupted = stop.is_set()

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -57,7 +58,7 @@ def check(configuration, folder):
     keys = configuration.as_keys()
     assert same(parsing.parse(json.loads(json.dumps(keys, indent=2)), source="config.json"), configuration)
     path = folder / "experiment.yaml"
-    path.write_text(json.dumps(keys, ensure_ascii=False), encoding="utf-8")
+    path.write_text(as_yaml(keys), encoding="utf-8")
     assert same(parsing.load(path), configuration)
     path.write_text("algorithm: pearl" if isinstance(configuration, PearlExperiment) else "{}")
     arguments = ["--config", str(path), "--output-folder", str(folder)]
@@ -73,7 +74,12 @@ def option(key, value):
         return [f"--{key}" if value else f"--no-{key}"]
     if isinstance(value, list):
         return [f"--{key}", *map(str, value)]
-    return [f"--{key}", json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)]
+    return [f"--{key}", as_yaml(value) if isinstance(value, dict) else str(value)]
+
+
+def as_yaml(value):
+    """In one line, with a tag on every number."""
+    return yaml.safe_dump(value, default_style='"', default_flow_style=True, allow_unicode=True, width=float("inf"))
 
 
 def same(one, other):
