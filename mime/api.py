@@ -76,7 +76,8 @@ def train(
         resume: Continue the run in the folder from its newest checkpoint.
         overwrite: Replace the run in the folder.
         resources: Where the episodes of environments outside JAX are collected.
-        report: Called with the metrics of every meta-iteration.
+        report: Called with a copy of the metrics of every meta-iteration. If it raises anything, so does this, with
+            everything saved; the same for `warn`.
         warn: Called with anything the user should know at once.
 
     Returns:
@@ -87,13 +88,16 @@ def train(
             another experiment.
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    build_environment(experiment)  # What cannot be run is refused before anything is written.
-    run = RunFolder(Path(folder))
-    try:
-        run.begin(experiment, seed, resume=resume, overwrite=overwrite)
-        return training.train(experiment, run, seed=seed, resume=resume, resources=resources, report=report, warn=warn)
-    finally:
-        run.unlock()
+    return training.train(
+        experiment,
+        RunFolder(Path(folder)),
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        resources=resources,
+        report=report,
+        warn=warn,
+    )
 
 
 def evaluate(

@@ -10,6 +10,7 @@ from mime.commands import study as studying
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
+from mime.runs.signals import end_when_asked
 
 COMMANDS = {
     "train": (training.Train, training.run),
@@ -30,6 +31,7 @@ compare: Command = partial(guarded, comparing.run)
 
 def main() -> int:
     """The console script `mime`; returns the exit status."""
+    end_when_asked()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         _, run = COMMANDS[name]

@@ -15,11 +15,11 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mime.commands import train as training
-from mime.commands.terminal import console, require, tell_where
+from mime.commands.terminal import console, tell_where
 from mime.configuration import parsing
 from mime.configuration.keys import Configuration
 from mime.configuration.seeds import parse_seeds
-from mime.errors import UserError
+from mime.errors import UserError, require
 from mime.runs.signals import stop_requested
 from mime.studies import plan
 from mime.studies.execution import LocalPool, Pool, last_error
@@ -91,8 +91,12 @@ def _finish(command: Study, entries: Sequence[Entry]) -> int:
     console.print(f"runs: {len(entries)}, finished before: {len(entries) - len(todo)}")
     failed = 0
     if todo:
-        with stop_requested() as stop:
-            failed = _make(_pool(command), todo, stop)
+        ended = threading.Event()
+        with stop_requested(ended.wait) as stop:
+            try:
+                failed = _make(_pool(command), todo, stop)
+            finally:
+                ended.set()
             if stop.is_set():
                 console.print("Stopped; everything is saved. The same command goes on.")
                 return 130
@@ -183,7 +187,10 @@ def _is_finished(command: Study, entry: Entry) -> bool:
 def _pool(command: Study) -> Pool:
     if command.ray_address is None:
         return LocalPool(command.parallel)
-    from mime.studies.ray_pool import RayPool  # Ray is an extra.
+    from mime.sampling.resources import ray_needed
+
+    with ray_needed():
+        from mime.studies.ray_pool import RayPool
 
     return RayPool(command.ray_address, command.parallel)
 

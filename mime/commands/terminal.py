@@ -36,17 +36,13 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
         return 130
 
 
-def require(name: str, value: float | int | None, *, at_least: int) -> None:
-    """Refuse an option's value that is too small."""
-    if value is not None and value < at_least:
-        raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")
-
-
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    Before anything is computed. What is not split among the devices still uses all cores for its matrix products.
+    Before anything is computed. Each device multiplies matrices with one thread: with as many as there are cores, the
+    terms of a product's sums would be grouped by their number, and so rounded otherwise on another number of cores.
     """
+    os.environ.setdefault("PJRT_NPROC", "1")
     import jax
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -8,7 +8,9 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where
+from mime.commands.terminal import ProgressBar, console, prepare_jax, tell_where
+from mime.configuration.seeds import checked_seed
+from mime.errors import require
 
 HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
 
@@ -42,7 +44,7 @@ def run(arguments: Sequence[str]) -> int:
     command = tyro.cli(Test, args=list(arguments), prog="test.py")
     for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         require(name, getattr(command, name), at_least=1)
-    require("seed", command.seed, at_least=0)
+    checked_seed(command.seed)
     console.quiet = command.quiet
     prepare_jax()
     from mime.runs.folder import RunFolder

@@ -1,5 +1,6 @@
 """Pictures of trials, and films of a trained run: an episode before adaptation and one after, of a held-out task."""
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -17,8 +18,9 @@ from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
-from mime.meta.adaptation import repeated
+from mime.numerics.parallel import repeated
 from mime.policies.policy import Policy
+from mime.runs.files import write_atomically
 from mime.runs.folder import RunFolder
 from mime.runs.recorder import Recorder
 from mime.runs.setup import TESTING, stream
@@ -58,7 +60,9 @@ def draw_trial(
     recorder.picture("TrainTrajectories", picture(environment, tasks, before, f"{caption}, before adaptation"), x)
     recorder.picture("ValidTrajectories", picture(environment, tasks, after, f"{caption}, after adaptation"), x)
     path.parent.mkdir(exist_ok=True)
-    before_and_after(environment, tasks, before, after, caption).savefig(path, dpi=150)
+    content = io.BytesIO()
+    before_and_after(environment, tasks, before, after, caption).savefig(content, dpi=150)
+    write_atomically(path, content.getvalue())
 
 
 def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, resources: Resources = HERE) -> Path:

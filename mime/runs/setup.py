@@ -182,8 +182,16 @@ def _set_up_gradients(
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:
-    """A run's random key for one purpose."""
-    return jax.random.fold_in(jax.random.key(seed), purpose)
+    """A run's random key for one purpose.
+
+    Args:
+        seed: Below 2^63.
+        purpose: Which stream.
+    """
+    # JAX takes 32 bits of a seed, and says nothing of the others.
+    low, high = seed % 2**32, seed // 2**32
+    key = jax.random.key(low)
+    return jax.random.fold_in(jax.random.fold_in(key, high) if high else key, purpose)
 
 
 def load_weights(folder: RunFolder, setup: Setup) -> Any:

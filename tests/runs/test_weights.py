@@ -93,8 +93,8 @@ def untrained(path, **keys):
     """A run folder with the initial weights, and the policy they are of."""
     experiment = small(**keys)
     folder = RunFolder(path)
-    folder.begin(experiment, 0, resume=False, overwrite=False)
-    folder.unlock()
+    folder.path.mkdir(exist_ok=True, parents=True)
+    folder.write_config(experiment, 0)
     setup = set_up(experiment, 0)
     for name, tensors in setup.learner.tensors(setup.state).items():
         weights.save(folder.weights(name), tensors)
@@ -142,7 +142,6 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
     folder = RunFolder(tmp_path)
     with pytest.raises(UserError, match="is not a run folder"):
         weights.export(folder, "torch")
-    folder.begin(small(), 0, resume=False, overwrite=False)
-    folder.unlock()
+    folder.write_config(small(), 0)
     with pytest.raises(UserError, match=r"needs PyTorch: pip install 'mime-rl\[torch\]'"):
         weights.export(folder, "torch")

@@ -19,7 +19,7 @@ import pytest
 from mime.envs import registration
 from mime.envs.external.hosted_environment import as_tasks
 from mime.errors import Failure
-from mime.meta.adaptation import repeated
+from mime.numerics.parallel import repeated
 from mime.policies.making import make_policy
 from mime.sampling.hosted import HostedSampler, LocalWorkers, numpy_policies
 
