@@ -13,6 +13,7 @@ from jaxtyping import UInt8
 
 from mime.drawing.trajectories import before_and_after
 from mime.envs.environment import Environment
+from mime.envs.external.checks import cause
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
@@ -104,12 +105,15 @@ def filmed(environment: HostedEnvironment, policies: Policy, task: Any, key: jax
     studio = environment.drawing()
     request = Request(task, numpy_policies(policies)[0], words_of(key), 1)
     try:
-        with closing(_Camera(studio.enter(task))) as camera:
+        with closing(studio):
+            camera = _Camera(studio.enter(task))
             studio.enter = lambda task: camera
             rollout(studio, request)
+    except UserError:
+        raise
     except Exception as error:  # OpenGL's many ways to be missing.
         raise UserError(
-            f"cannot render here: {type(error).__name__}: {error}. Without a display, install EGL or OSMesa and set"
+            f"cannot render here: {cause(error)}. Without a display, install EGL or OSMesa and set"
             " MUJOCO_GL to egl or osmesa"
         ) from error
     return camera.frames
@@ -124,7 +128,10 @@ class _Camera(gymnasium.Wrapper):
 
     def step(self, action: Any):
         result = self.env.step(action)
-        self.frames.append(np.ascontiguousarray(self.env.render()))
+        frame: Any = self.env.render()
+        if np.ndim(frame) != 3:
+            raise UserError(f"render() returned {frame!r:.60}, but it must return a picture [height width 3]")
+        self.frames.append(np.ascontiguousarray(frame))
         return result
 
 

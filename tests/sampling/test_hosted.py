@@ -21,7 +21,8 @@ from mime.envs.external.hosted_environment import as_tasks
 from mime.errors import Failure
 from mime.meta.adaptation import repeated
 from mime.policies.making import make_policy
-from mime.sampling.hosted import HostedSampler, LocalWorkers, numpy_policies
+from mime.sampling.hosted import HostedSampler, numpy_policies
+from mime.sampling.local import LocalWorkers
 
 KEY = jax.random.key(3)
 TOY = "tests.sampling.toy:Toy"

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from mime.envs.environment import Environment
+from mime.envs.external.fitted_actions import ActionUnits
 
 Tasks = Shaped[np.ndarray, "tasks"]
 NUM_TEST_TASKS = 20
@@ -26,13 +27,15 @@ class HostedEnvironment(Environment, ABC):
         classes, test_classes: Names of the kinds of training and of test tasks, of which metrics are reported one by
             one; empty if there is one kind.
         render_mode: Of the Gymnasium environments that `enter` builds, if any.
-        remarks: What the user should know about how this environment takes its arguments.
+        remarks: What the user should know about how this environment takes its arguments and actions.
+        action_units: What the learner's actions are in the environment's units; None if they are the same.
     """
 
     classes: tuple[str, ...] = ()
     test_classes: tuple[str, ...] = ()
     render_mode: str | None = None
     remarks: tuple[str, ...] = ()
+    action_units: ActionUnits | None = None
 
     @staticmethod
     def check(name: str) -> None:
@@ -59,6 +62,9 @@ class HostedEnvironment(Environment, ABC):
         twin = copy.copy(self)
         twin.render_mode = "rgb_array"
         return twin
+
+    def close(self) -> None:
+        """Close the Gymnasium environments that were built here; what is needed again is built again."""
 
     def describe(self, task: Any) -> str:
         """The task in a few words, for messages."""
