@@ -4,8 +4,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-# Spread relative to the mean below which float32 numbers, exact to 6e-8 in each operation, count as constant.
-CONSTANT = 1e-6
+# Spread relative to the mean below which float32 numbers count as constant: where the mean is a plain sum's,
+CONSTANT = 1e-5
+# and where it is as exact as the numbers, which are rounded by up to 6e-8 in each operation.
+ROUNDED = 3e-7
 
 
 def masked_mean(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) -> Float[Array, ""]:
@@ -26,7 +28,7 @@ def standardise(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) ->
     centred = jnp.where(valid, centred - masked_mean(centred, valid), 0)
     variance = masked_mean(centred**2, valid)
     # Written so that NaN is neither constant nor hidden.
-    constant = variance <= (CONSTANT * mean) ** 2
+    constant = variance <= (ROUNDED * mean) ** 2
     return jnp.where(constant, 0, centred / jnp.sqrt(jnp.where(constant, 1, variance)))
 
 
