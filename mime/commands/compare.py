@@ -32,10 +32,9 @@ def run(arguments: Sequence[str]) -> int:
     if not command.folders:
         raise UserError("give at least one folder with runs")
     from mime.studies import figures, report, tables
-    from mime.studies.comparison import Comparison
-    from mime.studies.records import read_all
+    from mime.studies.comparison import compared
 
-    comparison = Comparison(*read_all(command.folders))
+    comparison = compared(command.folders)
     for remark in comparison.remarks:
         console.print(f"[yellow]{escape(remark)}", soft_wrap=True)
     _show([*tables.general_cells(comparison), *map(tables.headlines, tables.experiment_cells(comparison))])

@@ -32,7 +32,8 @@ def evaluate(
     of the task's own reward.
 
     Args:
-        folder: Of the run; its configuration and weights are read, `test_*` and `test/` written anew.
+        folder: Of the run; its configuration and weights are read, `test_*` and `test/` written anew, and how it was
+            tested goes into `config.json`.
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or trajectories of context.
         seed: Of everything random.
@@ -72,6 +73,7 @@ def evaluate(
                 draw_trial(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
                 report(row)
                 rows.append(row)
+        folder.record_test(num_batches=num_batches, num_steps=num_steps, seed=seed)
     finally:
         if setup.sampler is not None:
             setup.sampler.close()
