@@ -83,8 +83,9 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     key = stream(seed, TESTING)
     with load_run(folder, resources) as run:
         tasks, name = _chosen(run.environment, task)
-        before = repeated(run.policy, count_tasks(tasks))
-        after = run.adapt_all(tasks, num_steps=num_steps, key=key)
+        # The learner's own, whose actions are translated where they are taken.
+        before = repeated(run.state.policy, count_tasks(tasks))
+        after = run.learner.adapt_to(run.state, tasks, key, num_steps=num_steps)[0].policy
     folder.figures.mkdir(exist_ok=True)
     if isinstance(run.environment, HostedEnvironment):
         path = folder.figures / f"render-{name}.mp4"

@@ -1,22 +1,12 @@
 """From the learner's actions to those that somebody's environment declares."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
-from jaxtyping import Float
 
-
-class ActionUnits(NamedTuple):
-    """What the learner's actions are in the environment's units: offset + gain * action.
-
-    Attributes:
-        gain, offset: Of each number of an action; for discrete ones 1 and the first action's number.
-    """
-
-    gain: Float[np.ndarray, "*action"]
-    offset: Float[np.ndarray, "*action"]
+from mime.envs.environment import ActionUnits
 
 
 class FittedActions(gymnasium.ActionWrapper):

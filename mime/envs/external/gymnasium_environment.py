@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
+from mime.envs.environment import ActionUnits
 from mime.envs.external.checks import EnvironmentMistake, cause, listed, space_of
-from mime.envs.external.fitted_actions import ActionUnits, FittedActions
+from mime.envs.external.fitted_actions import FittedActions
 from mime.envs.external.hosted_environment import NUM_TEST_TASKS, HostedEnvironment, Tasks, as_tasks, seed_globally
 from mime.errors import UserError
 

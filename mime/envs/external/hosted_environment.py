@@ -11,7 +11,6 @@ import numpy as np
 from jaxtyping import Shaped
 
 from mime.envs.environment import Environment
-from mime.envs.external.fitted_actions import ActionUnits
 
 Tasks = Shaped[np.ndarray, "tasks"]
 NUM_TEST_TASKS = 20
@@ -28,14 +27,12 @@ class HostedEnvironment(Environment, ABC):
             one; empty if there is one kind.
         render_mode: Of the Gymnasium environments that `enter` builds, if any.
         remarks: What the user should know about how this environment takes its arguments and actions.
-        action_units: What the learner's actions are in the environment's units; None if they are the same.
     """
 
     classes: tuple[str, ...] = ()
     test_classes: tuple[str, ...] = ()
     render_mode: str | None = None
     remarks: tuple[str, ...] = ()
-    action_units: ActionUnits | None = None
 
     @staticmethod
     def check(name: str) -> None:
