@@ -4,6 +4,8 @@ import re
 
 from mime.errors import UserError
 
+MOST = 10_000
+
 
 def parse_seeds(text: str) -> list[int]:
     """Seeds from a list of numbers and ranges, as `0-4` or `0,3,7-9`.
@@ -19,5 +21,7 @@ def parse_seeds(text: str) -> list[int]:
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
             raise UserError(f"--seeds: {part.strip()} ends before it begins")
+        if len(seeds) + last - first >= MOST:
+            raise UserError(f"--seeds: {text!r} are more than {MOST}, each of which is a run; give fewer")
         seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))

@@ -1,5 +1,6 @@
 """Meta-training from a configuration to run folders."""
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -134,5 +135,5 @@ def _what_is_kept(error: OSError, runs: Sequence[Run]) -> str:
     path = runs[0].folder.path
     return (
         f"{error.filename or path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
-        f" with: python train.py --output-folder {path if len(runs) == 1 else path.parent} --resume"
+        f" with: python train.py --output-folder {shlex.quote(str(path if len(runs) == 1 else path.parent))} --resume"
     )

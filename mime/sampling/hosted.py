@@ -75,12 +75,14 @@ class HostedSampler:
     def __init__(self, environment: HostedEnvironment, num_trajectories: int, workers: Workers):
         self.environment, self.num_trajectories, self.workers = environment, num_trajectories, workers
         self._said: set[str] = set()
+        self._has_collected = False
 
     def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis.
 
         Raises:
-            Failure: If the episodes of a task keep failing.
+            UserError: If what the environment gives is not what it declares, from the first episodes on.
+            Failure: If it is not later on, or the episodes of a task keep failing.
         """
         entropy, acting_policies = words_of(key), numpy_policies(policies)
         latents = drawn_latents(policies, jax.random.split(key, (len(tasks), self.num_trajectories)))
@@ -89,7 +91,13 @@ class HostedSampler:
             Request(task, policy, (*entropy, place), self.num_trajectories, latent)
             for place, (task, policy, latent) in enumerate(zip(tasks, acting_policies, latents, strict=True))
         ]
-        answers = self.workers.collect(requests, self.environment.describe)
+        try:
+            answers = self.workers.collect(requests, self.environment.describe)
+        except UserError as error:
+            if not self._has_collected:
+                raise
+            raise Failure(str(error)) from None  # There is something to be kept.
+        self._has_collected = True
         for task, (collected, remarks) in zip(tasks, answers):
             self._name_what_is_not_finite(task, collected)
             for remark in remarks:

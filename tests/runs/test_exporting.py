@@ -126,7 +126,7 @@ def test_a_latent_may_be_left_out_of_the_onnx_network(tmp_path):
     latent = np.array([[0.5, -1.0, 2.0]], np.float32)
     means = [onnx_outputs(path, observation=OBSERVATIONS)[0]]
     means.append(onnx_outputs(path, observation=OBSERVATIONS, latent=latent)[0])
-    for mean, held in zip(means, (policy.latent_mean, latent[0])):
+    for mean, held in zip(means, (policy.latent_mean, jnp.asarray(latent[0]))):
         expected = jax.vmap(lambda observation, held=held: policy(observation, held).mean)(OBSERVATIONS)
         np.testing.assert_allclose(mean, expected, rtol=1e-5, atol=1e-6)
 
@@ -146,7 +146,7 @@ def test_pearls_network_takes_observations_and_gives_the_environments_actions(tm
     for latent in (None, np.array([[1.0, -2.0]], np.float32)):
         given = {} if latent is None else {"latent": latent}
         (actions,) = onnx_outputs(path, observation=observations, **given)
-        held = jnp.zeros(2) if latent is None else latent[0]
+        held = jnp.zeros(2) if latent is None else jnp.asarray(latent[0])
         expected = jax.vmap(lambda o, held=held: state.sac.networks.act(o, held).mode().mean)(observations)
         # The pendulum's torques are [-2, 2].
         np.testing.assert_allclose(actions, 2 * jnp.tanh(expected), rtol=1e-5, atol=1e-6)

@@ -108,8 +108,9 @@ class GymnasiumEnvironment(HostedEnvironment):
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the user should know about how it takes actions."""
-        return self._fitted.remarks
+        """What the user should know about how it takes actions and gives tasks."""
+        others = [(asked, given) for asked, given in self._num_tasks.items() if asked != given]
+        return self._fitted.remarks + tuple(f"sample_tasks({asked}) gave {given} tasks" for asked, given in others)
 
     def draw_tasks(self, words: Sequence[int], num_tasks: int) -> Tasks:
         """The environment's `sample_tasks`, its random numbers seeded by the words."""
