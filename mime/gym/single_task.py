@@ -22,7 +22,6 @@ from mime.envs import registration
 from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 
-
 FORKED = (
     "JAX does not work in a process that was forked from one that uses it: for many episodes at a time use"
     " gymnasium.make_vec(id, num_envs), which steps them as one compiled program, or start the processes with"
