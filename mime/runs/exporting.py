@@ -24,7 +24,7 @@ CENTRE, UNIT = "action.centre", "action.unit"
 Tensors = dict[str, np.ndarray]
 
 
-class Network(NamedTuple):
+class ActingNetwork(NamedTuple):
     """What acts, as a network from observations.
 
     Attributes:
@@ -65,17 +65,17 @@ def export(folder: RunFolder, kind: str) -> list[Path]:
             setup.sampler.close()
 
 
-def _network(learner: Any, state: Any, environment: Any) -> Network:
+def _network(learner: Any, state: Any, environment: Any) -> ActingNetwork:
     if isinstance(learner, PearlLearner):
         return _pearls(learner, state)
     assert isinstance(learner, Learner)
     policy = in_environment_units(state.policy, environment).acting()
     tensors = {name: np.asarray(array) for name, array in policy.named_parameters().items()}
     layers = [name.removesuffix(".weight") for name in tensors if name.endswith(".weight")]
-    return Network(tensors, layers, policy.nonlinearity, tensors.get("latent.mean"))
+    return ActingNetwork(tensors, layers, policy.nonlinearity, tensors.get("latent.mean"))
 
 
-def _pearls(learner: PearlLearner, state: Any) -> Network:
+def _pearls(learner: PearlLearner, state: Any) -> ActingNetwork:
     """Its squashed actions fill [-1, 1]: centre and unit say which those of the environment are."""
     tensors = {name: np.asarray(array) for name, array in learner.tensors(state)["policy"].items()}
     environment = learner.environment
@@ -84,16 +84,16 @@ def _pearls(learner: PearlLearner, state: Any) -> Network:
     tensors |= {CENTRE: (box.high + box.low) / 2, UNIT: (box.high - box.low) / 2}
     layers = [name.removesuffix(".weight") for name in tensors if name.startswith("policy.") and ".weight" in name]
     # The prior's mean.
-    return Network(tensors, layers, "relu", np.zeros(learner.experiment.latent_size, np.float32))
+    return ActingNetwork(tensors, layers, "relu", np.zeros(learner.experiment.latent_size, np.float32))
 
 
-def _torch_writer() -> Callable[[RunFolder, Network], list[Path]]:
+def _torch_writer() -> Callable[[RunFolder, ActingNetwork], list[Path]]:
     try:
         import torch
     except ImportError:
         raise UserError("--format torch needs PyTorch: pip install 'mime-rl[torch]'") from None
 
-    def write(folder: RunFolder, network: Network) -> list[Path]:
+    def write(folder: RunFolder, network: ActingNetwork) -> list[Path]:
         others = sorted(path.stem for path in folder.path.glob("*.safetensors") if path.stem != "policy")
         files = {"policy": network.tensors} | {name: weights.read(folder.weights(name)) for name in others}
         for name, tensors in files.items():
@@ -105,14 +105,14 @@ def _torch_writer() -> Callable[[RunFolder, Network], list[Path]]:
     return write
 
 
-def _onnx_writer() -> Callable[[RunFolder, Network], list[Path]]:
+def _onnx_writer() -> Callable[[RunFolder, ActingNetwork], list[Path]]:
     try:
         import onnx
         from onnx import helper, numpy_helper
     except ImportError:
         raise UserError("--format onnx needs ONNX: pip install 'mime-rl[onnx]'") from None
 
-    def write(folder: RunFolder, network: Network) -> list[Path]:
+    def write(folder: RunFolder, network: ActingNetwork) -> list[Path]:
         nodes, constants, outputs = _graph(network, helper.make_node)
         size = constants["observation.weight"].shape[1]
         inputs = {"observation": ["batch", size]}
@@ -133,7 +133,7 @@ def _onnx_writer() -> Callable[[RunFolder, Network], list[Path]]:
     return write
 
 
-def _graph(network: Network, node: Callable[..., Any]) -> tuple[list[Any], Tensors, dict[str, list[int | str]]]:
+def _graph(network: ActingNetwork, node: Callable[..., Any]) -> tuple[list[Any], Tensors, dict[str, list[int | str]]]:
     """Nodes, constants, and outputs with their shapes."""
     tensors, first = network.tensors, network.layers[0]
     weight, held = tensors[f"{first}.weight"], 0 if network.latent is None else network.latent.size
@@ -174,7 +174,7 @@ def _typed(helper: Any, name: str, shape: Sequence[int | str]) -> Any:
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(np.float32)), shape)
 
 
-EXPORTERS: dict[str, Callable[[], Callable[[RunFolder, Network], list[Path]]]] = {
+EXPORTERS: dict[str, Callable[[], Callable[[RunFolder, ActingNetwork], list[Path]]]] = {
     "torch": _torch_writer,
     "onnx": _onnx_writer,
 }
