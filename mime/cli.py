@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from rich.text import Text
+
 from mime.commands import compare as comparing
 from mime.commands import envs, export, render
 from mime.commands import study as studying
@@ -41,6 +43,6 @@ def main() -> int:
         tell(f"{name}: unknown command; there are {', '.join(COMMANDS)}")
     console.print(f"usage: mime {{{','.join(COMMANDS)}}} ...\n")
     for command, (options, _) in COMMANDS.items():
-        console.print(f"  [bold]{command:8}[/] {str(options.__doc__).splitlines()[0]}")
+        console.print(Text.assemble("  ", (f"{command:8}", "bold"), f" {str(options.__doc__).splitlines()[0]}"))
     console.print("\n`mime COMMAND --help` lists the options of a command.")
     return 0 if helping else 2

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import tyro
 from rich.table import Table
+from rich.text import Text
 
-from mime.commands.terminal import ProgressBar, console, prepare_jax, tell_where, warn
+from mime.commands.terminal import ProgressBar, command_line, console, prepare_jax, tell_where, warn
 from mime.configuration import parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration
@@ -18,6 +19,7 @@ from mime.configuration.pearl import PearlExperiment
 from mime.configuration.seeds import checked_seed, parse_seeds
 from mime.configuration.yaml_text import parse_yaml
 from mime.errors import UserError, require
+from mime.numerics.formatting import number
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 
@@ -86,7 +88,8 @@ def run(arguments: Sequence[str]) -> int:
     experiment = command.experiment
     folders = {seed: RunFolder(path) for seed, path in _run_folders(command).items()}
     seeds = f"seed {command.seed}" if command.seeds is None else f"seeds {', '.join(map(str, folders))}"
-    console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, {seeds}, in {command.output_folder}")
+    what = f" on {experiment.env_name}, {seeds}, in {command.output_folder}"
+    console.print(Text.assemble((experiment.method, "bold"), what), soft_wrap=True)
     with ProgressBar("meta-iterations", experiment.iterations, log_every=command.log_every) as advance:
         results = train_seeds(
             experiment,
@@ -99,10 +102,12 @@ def run(arguments: Sequence[str]) -> int:
         )
     if any(result.interrupted for result in results.values()):
         done = min(result.iteration for result in results.values())
+        resume = ["python", "train.py", "--output-folder", command.output_folder, "--resume"]
+        resume += [] if command.seeds is None else ["--seeds", command.seeds]
         console.print(
             f"Stopped after iteration {done} of {experiment.iterations}; everything is saved. Continue with:\n"
-            f"  python train.py --output-folder {command.output_folder} --resume"
-            + ("" if command.seeds is None else f" --seeds {command.seeds}")
+            f"  {command_line(*resume)}",
+            soft_wrap=True,
         )
         return 130
     for seed, result in results.items():
@@ -110,8 +115,8 @@ def run(arguments: Sequence[str]) -> int:
         tell_where(
             pictures=folders[seed].figures / "train.png",
             numbers=folders[seed].path / "train_result.csv",
-            tensorboard=f"tensorboard --logdir {folders[seed].path}",
-            next=f"python test.py --output-folder {folders[seed].path}",
+            tensorboard=command_line("tensorboard", "--logdir", folders[seed].path),
+            next=command_line("python", "test.py", "--output-folder", folders[seed].path),
         )
     return 0
 
@@ -218,6 +223,6 @@ def _tell_what_was_learned(row) -> None:
     table = Table("Last training batch", "Return", "Success", "Trajectory success")
     for name, stage in (("before adaptation", FIRST_STAGE), ("after adaptation", LAST_STAGE)):
         table.add_row(
-            name, *(f"{row[f'{stage}/{column}']:.3f}" for column in ("Returns", "Success", "TrajectorySuccess"))
+            name, *(number(row[f"{stage}/{column}"]) for column in ("Returns", "Success", "TrajectorySuccess"))
         )
     console.print(table)

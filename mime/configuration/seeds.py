@@ -6,6 +6,7 @@ from typing import Any
 
 from mime.errors import UserError
 
+MOST = 10_000
 LARGEST = 2**63 - 1
 
 
@@ -42,5 +43,7 @@ def parse_seeds(text: str) -> list[int]:
         if last < first:
             raise UserError(f"--seeds: {part.strip()} ends before it begins")
         checked_seed(last)
+        if len(seeds) + last - first >= MOST:
+            raise UserError(f"--seeds: {text!r} are more than {MOST}, each of which is a run; give fewer")
         seeds += range(first, last + 1)
     return list(dict.fromkeys(seeds))

@@ -1,6 +1,7 @@
 """Files that are never torn: whole under their final name, or grown by whole lines."""
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def digest(path: Path) -> str | None:
+    """What tells a file's content from any other; None without a file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 class LineFile:

@@ -19,7 +19,7 @@ from mime.configuration import parsing
 from mime.configuration.keys import Configuration
 from mime.configuration.seeds import checked_seed
 from mime.errors import UserError
-from mime.runs.files import write_atomically
+from mime.runs.files import digest, write_atomically
 from mime.version import __version__
 
 EVENTS = "events.out.tfevents.*"
@@ -169,14 +169,24 @@ class RunFolder:
 
     def write_config(self, experiment: Configuration, seed: int) -> None:
         """Write `config.json`: the configuration, and when, where and with what each start of the run was made."""
-        history = json.loads(self.config.read_bytes()).get("history", []) if self.config.exists() else []
+        before = json.loads(self.config.read_bytes()) if self.config.exists() else {}
+        history = before.get("history", [])
         document = {
             "format": FORMAT,
             "method": experiment.method,
             "seed": seed,
             "experiment": experiment.as_keys(),
             "history": [*history, _circumstances()],
+            "tests": before.get("tests", []),
         }
+        write_atomically(self.config, json.dumps(document, indent=2).encode())
+
+    def record_test(self, *, num_batches: int, num_steps: int, seed: int) -> None:
+        """Write into `config.json` how the weights that are there were tested, and when, where and with what."""
+        document = json.loads(self.config.read_bytes())
+        protocol = {"num-batches": num_batches, "num-steps": num_steps, "seed": seed}
+        test = protocol | {"weights": digest(self.weights("policy"))} | _circumstances()
+        document["tests"] = [*document.get("tests", []), test]
         write_atomically(self.config, json.dumps(document, indent=2).encode())
 
     def read_config(self) -> tuple[Configuration, int]:

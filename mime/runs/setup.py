@@ -12,6 +12,7 @@ from mime.configuration.keys import Configuration, ConfigurationError, brief
 from mime.configuration.pearl import PearlExperiment
 from mime.envs import registration
 from mime.envs.environment import Environment
+from mime.envs.external.checks import EnvironmentMistake, cause
 from mime.envs.observed_reward import with_observed_reward
 from mime.envs.task_environment import count_tasks
 from mime.envs.weakened import weakened
@@ -137,8 +138,10 @@ def set_up(
     environment = build_environment(experiment, source=source) if like is None else like.environment
     try:
         environment.observation_space  # noqa: B018 (somebody's environment is built now)
+    except (ValueError, EnvironmentMistake) as error:
+        raise UserError(f"{experiment.env_name}: {error}") from None
     except Exception as error:  # Whatever it raises.
-        raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
+        raise UserError(f"{experiment.env_name}: cannot be built: {cause(error)}") from error
     try:
         if isinstance(experiment, Experiment):
             return _set_up_gradients(experiment, environment, seed, resources, like)

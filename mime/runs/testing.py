@@ -40,7 +40,8 @@ def evaluate(
 
     Args:
         folder: Of the run; its configuration and weights are read, `test_*` and `test/` (or `unseen_*` and `unseen/`)
-            written anew. What an earlier test wrote stays until this one has ended.
+            written anew, and how it was tested goes into `config.json`. What an earlier test wrote stays until this one
+            has ended.
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or trajectories of context.
         seed: Of everything random.
@@ -92,6 +93,8 @@ def evaluate(
                 rows.append(row)
                 report(dict(row))
         _replace(folder, made.path, name)
+        if not unseen:
+            folder.record_test(num_batches=num_batches, num_steps=num_steps, seed=seed)
     return rows
 
 

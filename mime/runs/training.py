@@ -1,5 +1,6 @@
 """Meta-training from a configuration to run folders."""
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -188,7 +189,8 @@ def _in_order(results: tuple, tasks: Any) -> tuple:
 def _what_is_kept(error: OSError, runs: Sequence[Run], folders: Mapping[int, RunFolder]) -> str:
     kept = ", ".join(f"the checkpoint of iteration {run.kept}" for run in runs if run.kept) or "nothing"
     path = next(iter(folders.values())).path
+    folder = shlex.quote(str(path if len(folders) == 1 else path.parent))
     return (
         f"{error.filename or path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
-        f" with: python train.py --output-folder {path if len(folders) == 1 else path.parent} --resume"
+        f" with: python train.py --output-folder {folder} --resume"
     )

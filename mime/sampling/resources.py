@@ -11,7 +11,8 @@ from mime.envs.task_environment import TaskEnvironment
 from mime.errors import UserError, require
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Sampler
-from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers
+from mime.sampling.hosted import TIMEOUT, HostedSampler
+from mime.sampling.local import LocalWorkers
 
 
 class Resources(NamedTuple):
