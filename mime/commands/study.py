@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mime.commands import train as training
-from mime.commands.terminal import command_line, console, parse_options, require, tell_where
+from mime.commands.terminal import console, next_command, parse_options, require, tell_where
 from mime.configuration import packaged, parsing
 from mime.configuration.keys import Configuration
 from mime.configuration.seeds import parse_seeds
@@ -100,7 +100,7 @@ def _finish(command: Study, entries: Sequence[Entry]) -> int:
     if failed:
         console.print(f"[bold red]{failed} of {len(entries)} runs failed;[/] the same command tries them again")
     folder = command.output_folder
-    tell_where(next=command_line("compare", folder, "--output-folder", folder / "report"))
+    tell_where(next=next_command("compare", folder, "--output-folder", folder / "report"))
     return 1 if failed else 0
 
 

@@ -6,7 +6,8 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -75,7 +76,7 @@ def _in_a_line(box: str) -> str:
     return f"{message}; did you mean {meant[1]}?" if meant else f"{message}."
 
 
-def command_line(name: str, *arguments: object) -> str:
+def next_command(name: str, *arguments: object) -> str:
     """How to start another command where the user is: by `mime`, or by the script beside the one that was started.
 
     Args:
@@ -96,16 +97,19 @@ def require(name: str, value: float | int | None, *, at_least: int) -> None:
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    Before anything is computed. What is not split among the devices still uses all cores for its matrix products.
+    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. What is
+    not split among the devices still uses all cores for its matrix products.
     """
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_num_cpu_devices", cores)
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if jax.config.jax_num_cpu_devices < 0:  # Not set.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", cores)
+    if jax.config.jax_compilation_cache_dir is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 class _Rate(ProgressColumn):
@@ -125,9 +129,10 @@ class ProgressBar:
         what: What is counted.
         total: How many there will be.
         log_every: Rows between those that are also printed; by default none is.
+        on: Where it is shown.
     """
 
-    def __init__(self, what: str, total: int, *, log_every: int | None = None):
+    def __init__(self, what: str, total: int, *, log_every: int | None = None, on: Console = console):
         self.total, self.log_every = total, log_every
         columns = (
             BarColumn(bar_width=12),
@@ -137,7 +142,7 @@ class ProgressBar:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[headline]}", table_column=Column(no_wrap=True)),
         )
-        self.bar = Progress(*columns, console=console)
+        self.bar = Progress(*columns, console=on, disable=on is not console and not on.is_terminal)
         self.task = self.bar.add_task(what, total=total, headline=what)
 
     def __enter__(self) -> Callable[[Mapping[str, float | int]], None]:
@@ -150,12 +155,22 @@ class ProgressBar:
     def _advance(self, row: Mapping[str, float | int]) -> None:
         headline = (
             f"return {row[f'{FIRST_STAGE}/Returns']:.2f} → {row[f'{LAST_STAGE}/Returns']:.2f}"
-            f"  success {row[f'{FIRST_STAGE}/Success']:.0%} → {row[f'{LAST_STAGE}/Success']:.0%}"
+            f"  success {_share(row[f'{FIRST_STAGE}/Success'])} → {_share(row[f'{LAST_STAGE}/Success'])}"
         )
+        label = f"seed {row['Seed']}  " if "Seed" in row else ""
         done = int(row["Iteration"] if "Iteration" in row else row["Batch"])
         if self.log_every and (done % self.log_every == 0 or done == self.total):
-            console.print(f"{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
-        self.bar.update(self.task, completed=done, headline=headline)
+            console.print(f"{label}{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
+        self.bar.update(self.task, completed=done, headline=label + headline)
+
+
+def number(value: float) -> str:
+    """A number in a table, or - where there is none."""
+    return "-" if isnan(value) else f"{value:.3f}"
+
+
+def _share(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.0%}"
 
 
 def tell_where(**places: object) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mime.commands.terminal import ProgressBar, console, parse_options, prepare_jax, require, tell_where
+from mime.commands.terminal import ProgressBar, console, number, parse_options, prepare_jax, require, tell_where
 
 HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
 
@@ -63,13 +63,13 @@ def run(arguments: Sequence[str]) -> int:
     for heading in (folder.read_config()[0].STEPS.capitalize(), *names):
         table.add_column(heading, justify="right")
     for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
-        table.add_row(str(step), *(f"{value:.3f}" for value in values))
+        table.add_row(str(step), *map(number, values))
     console.print(table)
     classes = class_table(rows)
     if classes:
         table = Table("After adaptation", *next(iter(classes.values())))
         for name, values in classes.items():
-            table.add_row(name, *(f"{value:.3f}" for value in values.values()))
+            table.add_row(name, *map(number, values.values()))
         console.print(table)
     tell_where(
         pictures=folder.figures / "test.png",

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from mime.commands.terminal import (
     ProgressBar,
-    command_line,
     console,
+    next_command,
+    number,
     parse_options,
     prepare_jax,
     require,
@@ -25,6 +26,7 @@ from mime.configuration.keys import Configuration
 from mime.configuration.pearl import PearlExperiment
 from mime.configuration.seeds import parse_seeds
 from mime.errors import UserError
+from mime.runs.metrics import Row
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 from mime.sampling.resources import Resources
 from mime.studies.methods import METHODS, with_method
@@ -115,16 +117,16 @@ def run(arguments: Sequence[str]) -> int:
         done = min(result.iteration for result in results.values())
         console.print(
             f"Stopped after iteration {done} of {experiment.iterations}; everything is saved. Continue with:\n"
-            f"  {command_line('train', *again, '--resume')}"
+            f"  {next_command('train', *again, '--resume')}"
         )
         return 130
     for seed, result in results.items():
-        _tell_what_was_learned(result.row)
+        _tell_what_was_learned(result.row, None if command.seeds is None else f"seed {seed}")
         tell_where(
             pictures=folders[seed].figures / "train.png",
             numbers=folders[seed].path / "train_result.csv",
             tensorboard=f"tensorboard --logdir {folders[seed].path}",
-            next=command_line("test", "--output-folder", folders[seed].path),
+            next=next_command("test", "--output-folder", folders[seed].path),
         )
     return 0
 
@@ -169,7 +171,7 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl:
     else:
         assert isinstance(experiment, Experiment)
         default = Train(output_folder=folder, seed=seed, experiment=experiment)
-    command = parse_options(type(default), arguments, prog=command_line("train"), default=default)
+    command = parse_options(type(default), arguments, prog=next_command("train"), default=default)
     require("seed", command.seed, at_least=0)
     for name in ("num_workers", "rollout_timeout", "log_every"):
         require(name, getattr(command, name), at_least=1)
@@ -225,10 +227,10 @@ def _require_environment(experiment: Configuration, source: Path | None = None, 
     build_environment(experiment, source=str(source or ""), **options)
 
 
-def _tell_what_was_learned(row) -> None:
-    table = Table("Last training batch", "Return", "Success", "Trajectory success")
+def _tell_what_was_learned(row: Row, title: str | None) -> None:
+    table = Table("Last training batch", "Return", "Success", "Trajectory success", title=title)
     for name, stage in (("before adaptation", FIRST_STAGE), ("after adaptation", LAST_STAGE)):
         table.add_row(
-            name, *(f"{row[f'{stage}/{column}']:.3f}" for column in ("Returns", "Success", "TrajectorySuccess"))
+            name, *(number(row[f"{stage}/{column}"]) for column in ("Returns", "Success", "TrajectorySuccess"))
         )
     console.print(table)

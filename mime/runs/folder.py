@@ -97,6 +97,7 @@ class RunFolder:
         Raises:
             UserError: If an earlier run is there and may not be overwritten, or the folder cannot be written.
         """
+        self._refuse_code()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
@@ -111,19 +112,32 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
 
-    def lock(self) -> None:
-        """Keep other processes from writing here until this one ends.
+    def _refuse_code(self) -> None:
+        """Refuse a folder inside a package of this code's folder, whose files would be taken for the run's."""
+        code = Path(__file__).parents[2]
+        path = self.path.absolute().resolve()
+        if path.is_relative_to(code):
+            top = code if path == code else code / path.relative_to(code).parts[0]
+            if path == code or (top / "__init__.py").exists():
+                raise UserError(f"{self.path}: holds code of {top.name}; choose another --output-folder, as runs/first")
+
+    def lock(self, activity: str = "training") -> None:
+        """Keep other processes from doing the same here until this one ends. A run can be tested while it is trained.
+
+        Args:
+            activity: `training` or `testing`.
 
         Raises:
             UserError: If another process has the lock.
         """
-        self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        name = ".lock" if activity == "training" else f".lock-{activity}"
+        self._lock = os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(self._lock, 32, 0).decode() or "unknown"
             raise UserError(
-                f"{self.path}: process {owner} is training here; wait for it, or choose another --output-folder"
+                f"{self.path}: process {owner} is {activity} here; wait for it, or choose another --output-folder"
             ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)

@@ -12,7 +12,7 @@ from mime.envs.weakened import plain
 from mime.runs import weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.folder import RunFolder
-from mime.runs.metrics import Row, class_metrics, log_line, ordered, warnings_of
+from mime.runs.metrics import Row, class_metrics, log_line, ordered, warnings_of, without_success
 from mime.runs.recorder import Recorder, cut_back, hparams_finished, hparams_started
 from mime.runs.rendering import draw_trial
 from mime.runs.setup import TRAINING, Setup, stream
@@ -83,7 +83,9 @@ class Run:
         """Take over a meta-iteration's results: record them, and save what is due."""
         stages = self.setup.learner.stages(trial)
         metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
-        metrics |= class_metrics(self.setup.environment, getattr(self.setup.environment, "classes", ()), tasks, stages)
+        environment = self.setup.environment
+        metrics |= class_metrics(environment, getattr(environment, "classes", ()), tasks, stages)
+        metrics = dict(without_success(metrics, environment))
         self.state, self.iteration = state, self.iteration + 1
         self._env_steps += metrics.pop("Steps")
         self.row = {"TotalEnvSteps": self._env_steps, "Iteration": self.iteration} | ordered(metrics)

@@ -8,7 +8,7 @@ import numpy as np
 from mime.envs.task_environment import count_tasks
 from mime.numerics import parallel
 from mime.runs.folder import RunFolder
-from mime.runs.metrics import Row, before_and_after, class_metrics, ordered
+from mime.runs.metrics import Row, before_and_after, class_metrics, ordered, without_success
 from mime.runs.recorder import Recorder, messages_to
 from mime.runs.rendering import draw_trial
 from mime.runs.setup import TESTING, load_weights, set_up, stream
@@ -48,6 +48,7 @@ def evaluate(
     experiment, run_seed = folder.read_config()
     setup = set_up(experiment, run_seed, resources, source=str(folder.config))
     state = load_weights(folder, setup)
+    folder.lock("testing")
     for path in [folder.path / "test_result.csv", folder.path / "test_log.txt", *folder.test.glob("events.out.*")]:
         path.unlink(missing_ok=True)
     recorder = Recorder(folder.path, "test", events=folder.test, pictures=folder.test, x_axis="Batch")
@@ -64,6 +65,7 @@ def evaluate(
                 metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
                 stages = setup.learner.stages(trial)
                 metrics |= class_metrics(setup.environment, classes, tasks, stages)
+                metrics = dict(without_success(metrics, setup.environment))
                 row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
                 recorder.row(row)
                 recorder.log(f"batch {batch + 1}/{num_batches}  {before_and_after(row)}")
@@ -76,6 +78,7 @@ def evaluate(
         if setup.sampler is not None:
             setup.sampler.close()
         recorder.close()
+        folder.unlock()
     return rows
 
 

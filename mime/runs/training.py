@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -54,7 +55,7 @@ def train_seeds(
         folders: Of each seed; made ready by `create`, or on resuming locked.
         resume: Go on from the newest intact checkpoints.
         resources: Where the episodes of environments outside JAX are collected.
-        report: Called with the metrics of every meta-iteration.
+        report: Called with the metrics of every meta-iteration; of several seeds, with `Seed` among them.
         warn: Called with anything the user should know at once.
 
     Returns:
@@ -69,7 +70,9 @@ def train_seeds(
             setup = set_up(experiment, seed, resources, like=runs[0].setup if runs else None)
             if not runs and setup.sampler is not None:
                 stack.callback(setup.sampler.close)
-            runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=warn))
+            label = "" if len(folders) == 1 else f"seed {seed}: "
+            told = partial(_labelled, warn, label)
+            runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=told))
             stack.callback(runs[-1].close)
         stop = stack.enter_context(stop_requested())
         for run in runs:
@@ -78,8 +81,8 @@ def train_seeds(
         try:
             while not stop.is_set() and not all(run.finished for run in runs):
                 lowest = min(run.iteration for run in runs)
-                for row in step([run for run in runs if run.iteration == lowest]):
-                    report(row)
+                for run in step([run for run in runs if run.iteration == lowest]):
+                    report(run.row if len(runs) == 1 else {**run.row, "Seed": run.seed})
             for run in runs:
                 run.finish()
         except Failure:
@@ -92,15 +95,19 @@ def train_seeds(
         return {run.seed: TrainingResult(run.iteration, interrupted and not run.finished, run.row) for run in runs}
 
 
+def _labelled(warn: Callable[[str], None], label: str, message: str) -> None:
+    warn(f"{label}{message}")
+
+
 class _Step:
-    """The next meta-iteration of several runs at the same iteration; gives their rows."""
+    """The next meta-iteration of several runs at the same iteration; gives them back."""
 
     def __init__(self, learner: MetaLearner):
         self._compiled = learner.compiled
         self._iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
         self._iterate_all = jax.jit(jax.vmap(learner.iterate))
 
-    def __call__(self, runs: Sequence[Run]) -> list[Row]:
+    def __call__(self, runs: Sequence[Run]) -> Sequence[Run]:
         if len(runs) > 1 and self._compiled and jax.default_backend() != "cpu":
             self._together(runs)
         else:
@@ -109,7 +116,7 @@ class _Step:
                 tasks, key = run.draw()
                 results = jax.block_until_ready(self._iterate(run.state, tasks, key))
                 run.advance(*_in_order(results, tasks), time.perf_counter() - started)
-        return [run.row for run in runs]
+        return runs
 
     def _together(self, runs: Sequence[Run]) -> None:
         started = time.perf_counter()

@@ -13,6 +13,7 @@ from mime.configuration.keys import Configuration, kebab, nearest
 from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
+from mime.runs.metrics import share
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
 from mime.studies.methods import METHODS, PEARL, keys_of
 
@@ -158,7 +159,7 @@ def scores(folder: Path) -> str:
         [sum(float(row[f"{stage}/{name}"]) for row in rows) / len(rows) for stage in (FIRST_STAGE, LAST_STAGE)]
         for name in ("Returns", "Success")
     )
-    return f"held-out return {returns[0]:.2f} → {returns[1]:.2f}  success {success[0]:.0%} → {success[1]:.0%}"
+    return f"held-out return {returns[0]:.2f} → {returns[1]:.2f}  success {share(success[0])} → {share(success[1])}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
