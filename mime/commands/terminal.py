@@ -97,16 +97,16 @@ def require(name: str, value: float | int | None, *, at_least: int) -> None:
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. What is
-    not split among the devices still uses all cores for its matrix products.
+    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. What
+    is not split among the devices still uses all cores for its matrix products.
     """
     import jax
 
-    if jax.config.jax_num_cpu_devices < 0:  # Not set.
+    if jax.config.values["jax_num_cpu_devices"] < 0:  # Not set.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         with suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", cores)
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
