@@ -40,5 +40,5 @@ def test_a_missing_file_is_told_with_the_folder(here):
 
 def test_what_a_module_raises_is_told(here):
     (here / "broken_of_mine.py").write_text("1 / 0\n")
-    with pytest.raises(ValueError, match="cannot be imported: ZeroDivisionError: division by zero$"):
+    with pytest.raises(ValueError, match=r"cannot be imported: ZeroDivisionError: division by zero$"):
         import_class("broken_of_mine:Thing")
