@@ -123,6 +123,7 @@ def evaluate(
     num_batches: int = 3,
     num_steps: int = 10,
     seed: int = 1,
+    unseen: bool = False,
     resources: Resources = HERE,
     report: Callable[[Row], Any] = lambda row: None,
 ) -> list[Row]:
@@ -133,6 +134,7 @@ def evaluate(
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or for PEARL trajectories of context.
         seed: Of everything random.
+        unseen: Adapt to tasks unlike the training ones, in place of the held-out ones.
         resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.
 
@@ -140,7 +142,7 @@ def evaluate(
         A row of metrics for each batch.
 
     Raises:
-        UserError: If the run is incomplete or damaged.
+        UserError: If the run is incomplete or damaged, or the environment has no such tasks.
     """
     prepare_jax()
     with _progress("test batches", num_batches, report) as advance:
@@ -149,6 +151,7 @@ def evaluate(
             num_batches=num_batches,
             num_steps=num_steps,
             seed=seed,
+            unseen=unseen,
             resources=resources,
             report=advance,
         )

@@ -32,8 +32,11 @@ OWNED = (
     "train_result.csv",
     "test_log.txt",
     "test_result.csv",
+    "unseen_log.txt",
+    "unseen_result.csv",
     "train_trajectories",
     "test",
+    "unseen",
     "figures",
 )
 # Of the folder's files; a change that an older version could not read gets a new number.
@@ -57,7 +60,6 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.figures = path / "figures"
         self.train_trajectories = path / "train_trajectories"
-        self.test = path / "test"
         self._lock: int | None = None
 
     def weights(self, name: str) -> Path:

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Array, Key, PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.sampling.check_results import Finding, Mistake, described, findings, form, same
 from mime.sampling.compiled import rollout
 from mime.sampling.episodes import Episodes
-from mime.sampling.findings import Finding, Mistake, described, findings, form, same
 
 METHODS = ("initial", "transition", "observation", "reward", "sample_tasks", "test_tasks")
 NUM_TASKS, NUM_TRAJECTORIES, FEW_STEPS = 5, 4, 2
