@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from mime.commands import train
-from mime.commands.terminal import next_command
+from mime.commands.terminal import ProgressBar, console, next_command
 from mime.errors import UserError
 
 
@@ -37,6 +37,17 @@ def test_an_experiment_and_a_method_by_name(tmp_path):
     assert command.experiment.latent_draws == "together"
     command = train.parse(["--env-name", "MetaPendulum-v0", "--method", "mime", "--output-folder", str(tmp_path)])
     assert command.experiment.method == "MIME"
+
+
+def test_lines_of_several_seeds_say_which():
+    row = {"Iteration": 1, "TotalEnvSteps": 9, "Train-0/Returns": 0.0, "Valid/Returns": 0.0}
+    row |= {"Train-0/Success": float("nan"), "Valid/Success": 0.5}
+    with console.capture() as captured, ProgressBar("meta-iterations", 2, log_every=1) as advance:
+        advance(row | {"Seed": 3})
+        advance(row)
+    lines = [line for line in captured.get().splitlines() if "steps 9" in line]
+    assert [line.split("  ")[0] for line in lines] == ["seed 3", "1/2"]
+    assert "success - → 50%" in lines[0]
 
 
 @pytest.mark.parametrize(
