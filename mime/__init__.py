@@ -8,15 +8,19 @@ from mime.version import __version__
 
 if TYPE_CHECKING:
     from mime.api import (
+        Bonus,
         Environment,
+        Episodes,
         Experiment,
         Failure,
         PearlExperiment,
         Policy,
         Resources,
+        TaskEnvironment,
         TrainedRun,
         TrainingResult,
         UserError,
+        check_environment,
         evaluate,
         load_experiment,
         load_run,
@@ -26,16 +30,20 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "Bonus",
     "Environment",
+    "Episodes",
     "Experiment",
     "Failure",
     "PearlExperiment",
     "Policy",
     "Resources",
+    "TaskEnvironment",
     "TrainedRun",
     "TrainingResult",
     "UserError",
     "__version__",
+    "check_environment",
     "evaluate",
     "load_experiment",
     "load_run",

@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from mime.configuration import parsing
+from mime.configuration.keys import Configuration
+
 
 class StudyMethod(NamedTuple):
     """How a study names a method, and asks for it.
@@ -24,6 +27,34 @@ METHODS = {
     "e-maml": StudyMethod("E-MAML", ("--e-maml",)),
     PEARL: StudyMethod("PEARL"),
 }
+
+
+FLAGS = ("add-noise", "use-vime", "adapt-eta", "e-maml")
+"""The keys that choose among the gradient-based methods."""
+
+
+def keys_of(name: str) -> dict[str, bool]:
+    """The value of each of these keys for a method."""
+    return {key: f"--{key}" in METHODS[name].flags for key in FLAGS}
+
+
+def with_method(experiment: Configuration, name: str, *, source: str) -> Configuration:
+    """The experiment of a file with a method chosen by name, whatever method the file chooses.
+
+    Args:
+        experiment: Of a file of gradient-based methods, or of PEARL's with `pearl`.
+        name: A key of `METHODS`.
+        source: The file, for error messages.
+
+    Raises:
+        ConfigurationError: If the method does not go with the experiment's other keys.
+    """
+    if name == PEARL:
+        return experiment
+    keys = experiment.as_keys() | keys_of(name)
+    if not keys["use-vime"]:
+        del keys["bonus-credit"]  # Without a bonus there is none to give.
+    return parsing.parse(keys, source=source)
 
 
 def label(name: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
+from tests.conftest import ROOT
 from tests.small_runs import small
 
 
@@ -118,3 +119,20 @@ def test_damaged_configurations_are_named(tmp_path, content, words):
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(UserError, match=words):
         RunFolder(tmp_path).read_config()
+
+
+def test_a_run_is_tested_by_one_process_while_another_trains(tmp_path):
+    training, testing, second = (RunFolder(tmp_path) for _ in range(3))
+    training.lock()
+    testing.lock("testing")
+    with pytest.raises(UserError, match="is testing here; wait for it"):
+        second.lock("testing")
+    testing.unlock()
+    second.lock("testing")
+
+
+@pytest.mark.parametrize("path", [ROOT, ROOT / "mime" / "runs" / "new", ROOT / "tests" / "new"])
+def test_a_folder_of_code_is_refused(path):
+    with pytest.raises(UserError, match="holds code of "):
+        RunFolder(path).create(overwrite=True)
+    assert path == ROOT or not path.exists()

@@ -51,7 +51,7 @@ def _of_an_episode(environment: HostedEnvironment, task: Any, seed: int) -> Iter
     generator = np.random.default_rng(seed)
     observations, rewards = [first_observation(env.reset(seed=seed), space.shape)], []
     for _ in range(environment.horizon):
-        observation, reward, ended, _ = transition(env.step(_drawn(env.action_space, generator)), space.shape)
+        observation, reward, ended, *_ = transition(env.step(_drawn(env.action_space, generator)), space.shape)
         # A copy: some environments write the next one into the same array.
         observations.append(np.array(observation))
         rewards.append([reward])
