@@ -1,10 +1,14 @@
 """The library's front door: what `import mime` offers. The commands stand on the same functions."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from mime.commands.terminal import ProgressBar, prepare_jax
 from mime.configuration import packaged, parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, kebab
@@ -58,6 +62,7 @@ def load_experiment(path: str | Path, *, scale: str | None = None, **keys: Any) 
     Raises:
         UserError: If the file cannot be read, or a key or value is not allowed.
     """
+    prepare_jax()
     path = packaged.find(path)
     document = parsing.load(path, scale=scale).as_keys()
     experiment = parsing.parse(document | {kebab(key): value for key, value in keys.items()}, source=str(path))
@@ -79,6 +84,9 @@ def train(
 ) -> TrainingResult:
     """Meta-train, and record the run in a folder, as `mime train` does.
 
+    On a terminal and in a notebook a progress bar is shown. All cores are used, and compiled programs are kept between
+    runs, unless JAX has computed something before or its configuration says otherwise.
+
     Args:
         experiment: The configuration.
         folder: Run folder; made if missing.
@@ -86,7 +94,8 @@ def train(
         resume: Continue the run in the folder from its newest checkpoint.
         overwrite: Replace the run in the folder.
         resources: Where the episodes of environments outside JAX are collected.
-        report: Called with the metrics of every meta-iteration.
+        report: Called with a copy of the metrics of every meta-iteration. If it raises anything, so does this, with
+            everything saved; the same for `warn`.
         warn: Called with anything the user should know at once.
 
     Returns:
@@ -97,13 +106,18 @@ def train(
             another experiment.
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    build_environment(experiment, resources=resources)  # What cannot be run is refused before anything is written.
-    run = RunFolder(Path(folder))
-    try:
-        run.begin(experiment, seed, resume=resume, overwrite=overwrite)
-        return training.train(experiment, run, seed=seed, resume=resume, resources=resources, report=report, warn=warn)
-    finally:
-        run.unlock()
+    prepare_jax()
+    with _progress("meta-iterations", experiment.iterations, report) as advance:
+        return training.train(
+            experiment,
+            RunFolder(Path(folder)),
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            resources=resources,
+            report=advance,
+            warn=warn,
+        )
 
 
 def evaluate(
@@ -133,15 +147,17 @@ def evaluate(
     Raises:
         UserError: If the run is incomplete or damaged, or the environment has no such tasks.
     """
-    return testing.evaluate(
-        RunFolder(Path(folder)),
-        num_batches=num_batches,
-        num_steps=num_steps,
-        seed=seed,
-        unseen=unseen,
-        resources=resources,
-        report=report,
-    )
+    prepare_jax()
+    with _progress("test batches", num_batches, report) as advance:
+        return testing.evaluate(
+            RunFolder(Path(folder)),
+            num_batches=num_batches,
+            num_steps=num_steps,
+            seed=seed,
+            unseen=unseen,
+            resources=resources,
+            report=advance,
+        )
 
 
 def load_run(folder: str | Path, *, resources: Resources = HERE) -> TrainedRun:
@@ -154,4 +170,17 @@ def load_run(folder: str | Path, *, resources: Resources = HERE) -> TrainedRun:
     Raises:
         UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.
     """
+    prepare_jax()
     return trained.load_run(RunFolder(Path(folder)), resources)
+
+
+@contextmanager
+def _progress(what: str, total: int, report: Callable[[Row], Any]) -> Generator[Callable[[Row], None]]:
+    """A function that shows each row's progress, where somebody looks, and reports the row."""
+    with ProgressBar(what, total, on=Console(stderr=True, highlight=False)) as advance:
+
+        def both(row: Row) -> None:
+            advance(row)
+            report(row)
+
+        yield both

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from mime.commands.terminal import parse_options, prepare_jax, require, tell_where
-from mime.errors import UserError
+from mime.commands.terminal import parse_options, prepare_jax, tell_where
+from mime.errors import UserError, require
 
 PAGE = "replay.html"
 

@@ -6,13 +6,13 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, suppress
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -26,9 +26,11 @@ from rich.table import Column
 from rich.text import Text
 
 from mime.errors import Failure, UserError
+from mime.numerics.formatting import number
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
-console = Console(highlight=False)
+# Without markup: paths and errors may hold square brackets.
+console = Console(highlight=False, markup=False)
 Options = TypeVar("Options")
 
 
@@ -39,12 +41,25 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
     except (UserError, Failure) as error:
         tell(str(error))
         return error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A file system that is read-only or full, a folder that is somebody else's.
+        tell(f"{os.fsdecode(error.filename)}: cannot be used: {error.strerror}")
+        return 1
     except KeyboardInterrupt:
         tell("interrupted")
         return 130
 
 
-def parse_options(kind: type[Options], arguments: Sequence[str], *, prog: str, default: Any = None) -> Options:
+def parse_options(
+    kind: type[Options],
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    default: Any = None,
+    registry: tyro.constructors.ConstructorRegistry | None = None,
+) -> Options:
     """A command's options.
 
     Args:
@@ -52,6 +67,7 @@ def parse_options(kind: type[Options], arguments: Sequence[str], *, prog: str, d
         arguments: Of the command line.
         prog: What the command is called.
         default: Values of options that are not given.
+        registry: How tyro reads options of types of its own.
 
     Raises:
         UserError: In a line, if an option is unknown or has an impossible value.
@@ -59,7 +75,7 @@ def parse_options(kind: type[Options], arguments: Sequence[str], *, prog: str, d
     defaults = {} if default is None else {"default": default}
     with redirect_stderr(io.StringIO()) as printed:
         try:
-            return tyro.cli(kind, args=list(arguments), prog=prog, **defaults)
+            return tyro.cli(kind, args=list(arguments), prog=prog, registry=registry, **defaults)
         except SystemExit as end:
             if not end.code:
                 raise
@@ -75,7 +91,7 @@ def _in_a_line(box: str) -> str:
     return f"{message}; did you mean {meant[1]}?" if meant else f"{message}."
 
 
-def command_line(name: str, *arguments: object) -> str:
+def next_command(name: str, *arguments: object) -> str:
     """How to start another command where the user is: by `mime`, or by the script beside the one that was started.
 
     Args:
@@ -87,25 +103,24 @@ def command_line(name: str, *arguments: object) -> str:
     return " ".join([started, *(shlex.quote(str(argument)) for argument in arguments)])
 
 
-def require(name: str, value: float | int | None, *, at_least: int) -> None:
-    """Refuse an option's value that is too small."""
-    if value is not None and value < at_least:
-        raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")
-
-
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    Before anything is computed. What is not split among the devices still uses all cores for its matrix products.
+    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. Each
+    device multiplies matrices with one thread: with as many as there are cores, the terms of a product's sums would be
+    grouped by their number, and so rounded otherwise on another number of cores.
     """
+    os.environ.setdefault("PJRT_NPROC", "1")
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_num_cpu_devices", cores)
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if jax.config.values["jax_num_cpu_devices"] < 0:  # Not set.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", cores)
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 class _Rate(ProgressColumn):
@@ -125,9 +140,10 @@ class ProgressBar:
         what: What is counted.
         total: How many there will be.
         log_every: Rows between those that are also printed; by default none is.
+        on: Where it is shown.
     """
 
-    def __init__(self, what: str, total: int, *, log_every: int | None = None):
+    def __init__(self, what: str, total: int, *, log_every: int | None = None, on: Console = console):
         self.total, self.log_every = total, log_every
         columns = (
             BarColumn(bar_width=12),
@@ -137,7 +153,7 @@ class ProgressBar:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[headline]}", table_column=Column(no_wrap=True)),
         )
-        self.bar = Progress(*columns, console=console)
+        self.bar = Progress(*columns, console=on, disable=on is not console and not on.is_terminal)
         self.task = self.bar.add_task(what, total=total, headline=what)
 
     def __enter__(self) -> Callable[[Mapping[str, float | int]], None]:
@@ -149,13 +165,18 @@ class ProgressBar:
 
     def _advance(self, row: Mapping[str, float | int]) -> None:
         headline = (
-            f"return {row[f'{FIRST_STAGE}/Returns']:.2f} → {row[f'{LAST_STAGE}/Returns']:.2f}"
-            f"  success {row[f'{FIRST_STAGE}/Success']:.0%} → {row[f'{LAST_STAGE}/Success']:.0%}"
+            f"return {number(row[f'{FIRST_STAGE}/Returns'])} → {number(row[f'{LAST_STAGE}/Returns'])}"
+            f"  success {_share(row[f'{FIRST_STAGE}/Success'])} → {_share(row[f'{LAST_STAGE}/Success'])}"
         )
+        label = f"seed {row['Seed']}  " if "Seed" in row else ""
         done = int(row["Iteration"] if "Iteration" in row else row["Batch"])
         if self.log_every and (done % self.log_every == 0 or done == self.total):
-            console.print(f"{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
-        self.bar.update(self.task, completed=done, headline=headline)
+            console.print(f"{label}{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
+        self.bar.update(self.task, completed=done, headline=label + headline)
+
+
+def _share(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.0%}"
 
 
 def tell_where(**places: object) -> None:
@@ -166,9 +187,18 @@ def tell_where(**places: object) -> None:
 
 def warn(message: str) -> None:
     """Something the user should know at once, on the standard error stream."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]{escape(message)}")
+    _errors().print(message, style="yellow")
 
 
 def tell(message: str) -> None:
     """An error, on the standard error stream."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {escape(message)}", markup=True)
+    _errors().print(Text.assemble(("error", "bold red"), f" {message}"))
+
+
+def _errors() -> Console:
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def command_line(*words: object) -> str:
+    """A command to be copied into a shell."""
+    return shlex.join(map(str, words))

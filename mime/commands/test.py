@@ -8,7 +8,10 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mime.commands.terminal import ProgressBar, console, parse_options, prepare_jax, require, tell_where
+from mime.commands.terminal import ProgressBar, command_line, console, parse_options, prepare_jax, tell_where
+from mime.configuration.seeds import checked_seed
+from mime.errors import require
+from mime.numerics.formatting import number
 
 HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
 
@@ -42,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     command = parse_options(Test, arguments, prog="test.py")
     for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         require(name, getattr(command, name), at_least=1)
-    require("seed", command.seed, at_least=0)
+    checked_seed(command.seed)
     console.quiet = command.quiet
     prepare_jax()
     from mime.runs.folder import RunFolder
@@ -67,17 +70,17 @@ def run(arguments: Sequence[str]) -> int:
     for heading in (folder.read_config()[0].STEPS.capitalize(), *names):
         table.add_column(heading, justify="right")
     for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
-        table.add_row(str(step), *(f"{value:.3f}" for value in values))
+        table.add_row(str(step), *map(number, values))
     console.print(table)
     classes = class_table(rows)
     if classes:
         table = Table("After adaptation", *next(iter(classes.values())))
         for name, values in classes.items():
-            table.add_row(name, *(f"{value:.3f}" for value in values.values()))
+            table.add_row(name, *map(number, values.values()))
         console.print(table)
     tell_where(
         pictures=folder.figures / f"{name}.png",
         numbers=folder.path / f"{name}_result.csv",
-        tensorboard=f"tensorboard --logdir {folder.path}",
+        tensorboard=command_line("tensorboard", "--logdir", folder.path),
     )
     return 0

@@ -75,7 +75,9 @@ function drawPanel(canvas, shown, now) {
   };
 
   pen.fillStyle = wall;
-  for (const [left, bottom, right, top] of data.blocks) pen.fillRect(x(left), y(top), x(right - left), y(bottom) - y(top));
+  for (const [left, bottom, right, top] of data.blocks) {
+    pen.fillRect(x(left), y(top), x(right - left), y(bottom) - y(top) + 0.5); // No seams between rows.
+  }
   pen.strokeStyle = faint;
   for (const ring of data.rings) { circle(...ring); pen.stroke(); }
   if (data.labels.length) {

@@ -39,18 +39,12 @@ def page(title: str, unit: str, runs: Mapping[str, Mapping[int, Replayed]], *, w
     data = contents(title, unit, runs, with_success=with_success)
     # A "</script>" in a name would end the data.
     text = json.dumps(data, separators=(",", ":"), sort_keys=True).replace("<", "\\u003c")
-    parts = {
-        name: files("mime.drawing").joinpath(f"replay.{name}").read_text(encoding="utf-8") for name in ("css", "js")
-    }
-    return (
-        files("mime.drawing")
-        .joinpath("replay.html")
-        .read_text(encoding="utf-8")
-        .replace("{{title}}", escape(title))
-        .replace("{{style}}", parts["css"])
-        .replace("{{script}}", parts["js"])
-        .replace("{{data}}", text)
+    template, style, script = (
+        files("mime.drawing").joinpath(f"replay.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
     )
+    # The data last: a name in it may look like a place in the template.
+    template = template.replace("{{style}}", style).replace("{{script}}", script)
+    return template.replace("{{title}}", escape(title)).replace("{{data}}", text)
 
 
 def contents(

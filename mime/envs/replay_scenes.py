@@ -74,7 +74,7 @@ def replay_square(environment: DenseNavigation, tasks: np.ndarray, trajectories:
 @replay_scene.register
 def replay_house(environment: DogHouse, tasks: np.ndarray, trajectories: Trajectories) -> ReplayScene:
     """The walls, and the dogs."""
-    scene = _in_the_plane(tasks, trajectories, environment.success_radius, 10)
+    scene = _in_the_plane(tasks, trajectories, environment.success_radius, 10.0)
     frame = (-0.05, -0.05, 9.95, 9.95)
     return scene._replace(frame=frame, blocks=_blocks(environment.walls))
 

@@ -10,10 +10,10 @@ import numpy as np
 from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.exploration.bonus import Bonus
+from mime.sampling.check_results import Finding, Mistake, findings, form
 from mime.sampling.compiled import rollout
 from mime.sampling.compiled_checks import RandomActions
 from mime.sampling.episodes import Episodes
-from mime.sampling.findings import Finding, Mistake, findings, form
 
 NUM_TASKS, NUM_TRAJECTORIES = 3, 4
 KEY = jax.random.key(0)

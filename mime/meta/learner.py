@@ -10,10 +10,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from mime.envs.task_environment import count_tasks
 from mime.exploration.bonus import Bonus
-from mime.meta.adaptation import repeated
 from mime.meta.method import Method
 from mime.meta.state import Agent, Eta, Experience, LearnerState, Mixture, Shared, Trial
-from mime.numerics.parallel import over_tasks
+from mime.numerics.parallel import over_tasks, repeated
 from mime.numerics.tensors import named_leaves, with_leaves
 from mime.policies.distributions import Distribution
 from mime.policies.policy import Policy

@@ -8,6 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from mime.envs.environment import ActionUnits
 from mime.policies.distributions import Distribution
 
 Behaviour = Callable[[Float[Array, "observation"]], Any]
@@ -72,6 +73,10 @@ class Policy(eqx.Module):
     def acting(self) -> "Policy":
         """The policy with its parameters as they act: what leaves the learner needs to know of no bounds."""
         return self
+
+    @abstractmethod
+    def in_units(self, units: ActionUnits) -> "Policy":
+        """The policy with the same parameters whose actions are this one's in other units."""
 
     @abstractmethod
     def named_parameters(self) -> dict[str, Array]:

@@ -7,15 +7,15 @@ import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Key, PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.sampling.check_results import Finding, Mistake, described, findings, form, same
 from mime.sampling.compiled import rollout
 from mime.sampling.episodes import Episodes
-from mime.sampling.findings import Finding, Mistake, described, findings, form, same
 
 METHODS = ("initial", "transition", "observation", "reward", "sample_tasks", "test_tasks")
-NUM_TASKS, NUM_TRAJECTORIES, FEW_STEPS = 5, 4, 3
+NUM_TASKS, NUM_TRAJECTORIES, FEW_STEPS = 5, 4, 2
 INSIDE_JAX = "use jnp.where in place of if, and jnp in place of math and numpy, on what depends on the arguments"
 KEY = jax.random.key(0)
 
@@ -26,7 +26,7 @@ def check_compiled(environment: TaskEnvironment) -> list[Finding]:
     Args:
         environment: The environment.
     """
-    checks = (_methods, _spaces, _horizon, _tasks, _functions, _vmap, _purity, _numbers, _success)
+    checks = (_methods, _spaces, _horizon, _tasks, _functions, _purity, _vmap, _numbers, _success)
     return findings({check.__name__[1:]: partial(check, environment) for check in checks})
 
 
@@ -235,6 +235,6 @@ def _episodes(environment: TaskEnvironment) -> Episodes:
     return jax.vmap(jax.vmap(one, (None, 0)))(tasks, _keys(environment))
 
 
-def _keys(environment: TaskEnvironment) -> PRNGKeyArray:
+def _keys(environment: TaskEnvironment) -> Key[Array, "tasks trajectories"]:
     num_tasks = count_tasks(environment.sample_tasks(KEY, NUM_TASKS))
     return jax.random.split(jax.random.key(1), (num_tasks, NUM_TRAJECTORIES))

@@ -3,8 +3,8 @@
 from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import HostedEnvironment
 from mime.envs.task_environment import TaskEnvironment
+from mime.sampling.check_results import Finding
 from mime.sampling.compiled_checks import check_compiled
-from mime.sampling.findings import Finding
 from mime.sampling.hosted_checks import check_hosted
 
 

@@ -8,7 +8,7 @@ import gymnasium
 import numpy as np
 
 from mime.envs.external.hosted_environment import HostedEnvironment, as_tasks
-from mime.sampling.findings import Finding, Mistake, findings
+from mime.sampling.check_results import Finding, Mistake, findings
 from mime.sampling.rollouts import Fields, Request, rollout
 
 NUM_TASKS, NUM_TRAJECTORIES = 3, 2

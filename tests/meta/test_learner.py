@@ -14,13 +14,13 @@ from jaxtyping import Array
 from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment
 from mime.exploration.bonus import Bonus, NoBonus
-from mime.meta.adaptation import repeated
 from mime.meta.eta import MetaGradient, clipped, logit_of, rewards_of
 from mime.meta.learner import Learner
 from mime.meta.method import method_of
 from mime.meta.state import Agent, Experience, Mixture
 from mime.meta.trpo import OuterStep
 from mime.numerics import parallel
+from mime.numerics.parallel import repeated
 from mime.numerics.statistics import standardise
 from mime.policies.feedforward import CategoricalPolicy
 from mime.policies.making import make_policy
