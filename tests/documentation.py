@@ -31,8 +31,9 @@ from tests.conftest import ROOT
 
 NOT_CODE = ("text", "math", "bibtex", "markdown")
 SIZES = {"num_batches": 2, "meta_batch_size": 2, "fast_batch_size": 2, "pre_epochs": 1}
-PEARL_SIZES = {"scale": "small", "num_iterations": 1}
+PEARL_SIZES = {"num_iterations": 1, "num_initial_steps": 50, "num_train_steps_per_itr": 2, "n_train_tasks": 2}
 TEST_SIZES = {"num_batches": 1, "num_steps": 1}
+REPLAY_SIZES = {"steps": 1, "trajectories": 1}
 STUDY_SIZES = SIZES | {"seeds": "0", "test_batches": 1, "test_steps": 1}
 
 
@@ -110,7 +111,7 @@ class Reader:
     def _sizes(self, name: str, arguments: Sequence[str]) -> dict[str, Any]:
         if name == "train" and not any("pearl" in word for word in arguments):
             return SIZES
-        return {"train": PEARL_SIZES, "test": TEST_SIZES, "study": STUDY_SIZES}.get(name, {})
+        return {"train": PEARL_SIZES, "test": TEST_SIZES, "study": STUDY_SIZES, "replay": REPLAY_SIZES}.get(name, {})
 
     def _provide(self, name: str, arguments: Sequence[str]) -> None:
         for before, word in pairwise(["", *arguments]):
