@@ -1,4 +1,4 @@
-"""Runs the fenced blocks of a page as a reader would: in order, in an empty folder with the repository's files.
+"""Reads pages as their reader would: every fenced block in order, in an empty folder with the repository's files.
 
 Each block begins with its language, and has one of these words behind it where it is not simply run:
 
@@ -24,17 +24,15 @@ import yaml
 from markdown_it import MarkdownIt
 
 from mime.cli import COMMANDS, guarded
-from mime.commands.planned_run import make
+from mime.commands import compare, export, render, replay, study, test, train
+from mime.commands.terminal import parse_options
 from mime.configuration import parsing
 from mime.studies.plan import PlannedRun
 from tests.conftest import ROOT
 
-NOT_CODE = ("text", "math", "bibtex", "markdown")
-SIZES = {"num_batches": 2, "meta_batch_size": 2, "fast_batch_size": 2, "pre_epochs": 1}
-PEARL_SIZES = {"num_iterations": 1, "num_initial_steps": 50, "num_train_steps_per_itr": 2, "n_train_tasks": 2}
-TEST_SIZES = {"num_batches": 1, "num_steps": 1}
-REPLAY_SIZES = {"steps": 1, "trajectories": 1}
-STUDY_SIZES = SIZES | {"seeds": "0", "test_batches": 1, "test_steps": 1}
+NOT_CODE = ("text", "math", "bibtex")
+OPTIONS = {"test": test.Test, "compare": compare.Compare, "replay": replay.ReplayRuns, "render": render.Render}
+OPTIONS |= {"export": export.Export}
 
 
 class Block(NamedTuple):
@@ -44,6 +42,11 @@ class Block(NamedTuple):
     words: dict[str, str]
     text: str
     line: int
+
+
+def pages() -> list[Path]:
+    """The README and the documentation."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def blocks(page: Path) -> list[Block]:
@@ -57,23 +60,16 @@ def _block(info: str, text: str, line: int) -> Block:
     return Block(language, dict(word.split("=", 1) for word in words), text, line)
 
 
-def options(sizes: dict[str, Any]) -> list[str]:
-    """Keyword arguments as options of a command."""
-    return [word for name, value in sizes.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-
-
 @dataclass
 class Reader:
-    """Follows pages in a folder.
+    """Does in a folder what pages say, and everything for real.
 
     Attributes:
-        short: Whether all that trains or tests is made as small as it can be.
-        run: A run folder, copied to where a command expects a run that the page did not make.
+        folder: The current folder.
+        names: Of the Python blocks so far.
     """
 
     folder: Path
-    short: bool = True
-    run: Path | None = None
     names: dict[str, Any] = field(default_factory=dict)
 
     def follow(self, block: Block) -> None:
@@ -82,10 +78,11 @@ class Reader:
             return
         if "title" in block.words:
             (self.folder / block.words["title"]).write_text(block.text, encoding="utf-8")
-        elif block.language == "yaml":
+        if block.language == "yaml":
             parsing.parse(yaml.safe_load(block.text), source=f"line {block.line}")
         elif block.language == "python":
-            exec(compile(block.text, f"line {block.line}", "exec"), self.names)
+            names = {} if "title" in block.words else self.names
+            exec(compile(block.text, f"line {block.line}", "exec"), names)
         else:
             assert block.language == "sh", f"line {block.line}: a block of {block.language or 'no language'}"
             for line in block.text.replace("\\\n", " ").splitlines():
@@ -96,46 +93,55 @@ class Reader:
     def execute(self, words: Sequence[str]) -> int:
         """The exit status of a command line."""
         if words[0] == "mime":
-            name, *arguments = words[1:]
-        elif words[:2] in (["python", "train.py"], ["python", "test.py"]):
-            name, arguments = words[1].removesuffix(".py"), list(words[2:])
-        elif words[:3] == ["python", "-m", "pytest"]:
+            return guarded(lambda arguments: self.command(words[1], arguments), words[2:])
+        if words[:3] == ["python", "-m", "pytest"]:
             return run_tests(self.folder / words[3])
-        else:
-            raise AssertionError(f'{shlex.join(words)}: say skip="why this cannot be run"')
-        if self.short:
-            self._provide(name, arguments)
-            arguments += options(self._sizes(name, arguments))
-        return guarded(COMMANDS[name][1], arguments)
+        raise AssertionError(f'{shlex.join(words)}: say skip="why this cannot be run"')
 
-    def _sizes(self, name: str, arguments: Sequence[str]) -> dict[str, Any]:
-        if name == "train" and not any("pearl" in word for word in arguments):
-            return SIZES
-        return {"train": PEARL_SIZES, "test": TEST_SIZES, "study": STUDY_SIZES, "replay": REPLAY_SIZES}.get(name, {})
+    def command(self, name: str, arguments: Sequence[str]) -> int:
+        """The exit status of a command of `mime`."""
+        return COMMANDS[name][1](arguments)
+
+
+@dataclass
+class HastyReader(Reader):
+    """Checks everything that pages say, but has no time to learn: each run is a copy of one that was made before.
+
+    Options, configurations, environments and bonuses are what they are in a command; what trains, tests or draws is not
+    done. A run that a page speaks of and does not make is there.
+
+    Attributes:
+        run: The run folder.
+    """
+
+    run: Path = Path()
+
+    def command(self, name: str, arguments: Sequence[str]) -> int:
+        """The exit status of a command, which is 0 if its options are right and its runs are there."""
+        self._provide(name, arguments)
+        if name == "train":
+            command = train.parse(arguments)
+            for path in train._run_folders(command).values():
+                shutil.copytree(self.run, path, dirs_exist_ok=command.resume or command.overwrite)
+        elif name == "study":
+            return study.run(arguments)
+        elif name in OPTIONS:
+            parse_options(OPTIONS[name], arguments, prog=f"mime {name}")
+        else:
+            return super().command(name, arguments)
+        return 0
 
     def _provide(self, name: str, arguments: Sequence[str]) -> None:
         for before, word in pairwise(["", *arguments]):
-            is_read = name == "test" or "--resume" in arguments or before != "--output-folder"
-            path = self.folder / word
-            if is_read and word.startswith("runs/") and not path.exists() and self.run:
-                shutil.copytree(self.run, path)
-
-
-def run_tests(path: Path) -> int:
-    """Run a file's tests in this process; the exit status."""
-    for name, test in runpy.run_path(str(path)).items():
-        if name.startswith("test_"):
-            test()
-    return 0
-
-
-class HereAndNow:
-    """A study's pool without processes: a run is made when it is submitted."""
+            is_read = name == "test" or "--resume" in arguments or not before.startswith("--output")
+            if is_read and word.startswith("runs/") and not Path(word).exists():
+                shutil.copytree(self.run, word)
 
     def submit(self, run: PlannedRun) -> Future:
-        """Make the run."""
+        """Of a study's pool: a run is there at once."""
+        shutil.copytree(self.run, run.folder)
         status: Future = Future()
-        status.set_result(make(run.folder, list(run.train), list(run.test)))
+        status.set_result(0)
         return status
 
     def stop(self) -> None:
@@ -145,6 +151,9 @@ class HereAndNow:
         """Nothing is open."""
 
 
-def pages() -> list[Path]:
-    """The README and the documentation."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+def run_tests(path: Path) -> int:
+    """Run a file's tests in this process; the exit status."""
+    for name, function in runpy.run_path(str(path)).items():
+        if name.startswith("test_"):
+            function()
+    return 0
