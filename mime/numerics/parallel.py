@@ -52,3 +52,13 @@ def task_mesh(num_tasks: int) -> Mesh:
     devices = jax.devices()
     count = max(n for n in range(1, len(devices) + 1) if num_tasks % n == 0)
     return Mesh(np.array(devices[:count]), (TASKS,))
+
+
+def gathered(tree: Any, num_tasks: int) -> Any:
+    """The same arrays, whole on each of the devices that work on so many tasks.
+
+    A sum over tasks of arrays split among devices would be taken device by device, and so round differently on another
+    number of them; of gathered ones it is taken in one order. Derivatives are gathered as well.
+    """
+    whole = NamedSharding(task_mesh(num_tasks), PartitionSpec())
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, whole), tree)

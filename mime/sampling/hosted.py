@@ -17,13 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from mime.envs.external.hosted_environment import HostedEnvironment, words_of
+from mime.envs.external.hosted_environment import HostedEnvironment, as_tasks, words_of
 from mime.errors import Failure
-from mime.policies.feedforward import MIN_LOG_STD
-from mime.policies.numpy_policy import NumpyPolicy
 from mime.policies.policy import Policy
 from mime.sampling.episodes import Episodes
-from mime.sampling.rollouts import Fields, Request
+from mime.sampling.rollouts import ActingPolicy, Fields, Request
 from mime.sampling.worker import WorkerSetup
 
 MAX_FAILURES = 3
@@ -91,6 +89,14 @@ class HostedSampler:
         logger.info("%d steps of %d tasks sampled in %.2f s", steps, len(requests), seconds)
         return episodes
 
+    def trials(self, policies: Any, tasks: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
+        """Trials `[tasks trajectories episodes steps ...]` of recurrent policies. A request to a worker is for one."""
+        of_trials = HostedSampler(self.environment, num_episodes, self.workers)
+        policies = jax.tree.map(lambda leaf: jnp.repeat(leaf, self.num_trajectories, axis=0), policies)
+        repeated = as_tasks(task for task in tasks for _ in range(self.num_trajectories))
+        episodes = of_trials(policies, repeated, key)
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, self.num_trajectories, *leaf.shape[1:]), episodes)
+
     def close(self) -> None:
         """End the workers."""
         self.workers.close()
@@ -118,18 +124,11 @@ def drawn_latents(policies: Policy, keys: Key[Array, "tasks trajectories"]) -> l
     return [None] * len(keys) if drawn is None else list(np.asarray(drawn))
 
 
-def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
+def numpy_policies(policies: Any) -> list[ActingPolicy]:
     """What a worker acts with in each task, in the environment's units, of policies with a leading `tasks` axis."""
     named = jax.device_get(jax.vmap(lambda policy: policy.acting().named_parameters())(policies))
-    layers = [name.removesuffix(".weight") for name in named if name.endswith(".weight")]
-
-    def of_a_task(place: int) -> NumpyPolicy:
-        own = {name: np.asarray(array[place]) for name, array in named.items()}
-        weights = tuple((own[f"{layer}.weight"], own[f"{layer}.bias"]) for layer in layers)
-        log_std = np.maximum(own["sigma"], np.float32(MIN_LOG_STD)) if "sigma" in own else None
-        return NumpyPolicy(weights, log_std, policies.nonlinearity)
-
-    return [of_a_task(place) for place in range(len(named[f"{layers[0]}.bias"]))]
+    count = len(next(iter(named.values())))
+    return [policies.in_numpy({name: array[place] for name, array in named.items()}) for place in range(count)]
 
 
 class LocalWorkers:

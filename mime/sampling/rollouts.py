@@ -27,6 +27,10 @@ class ActingPolicy(Protocol):
         """The action in one state."""
         ...
 
+    def remember(self, action: np.ndarray | np.integer, reward: float) -> None:
+        """What was done and what came of it, for policies with a memory."""
+        ...
+
 
 class Request(NamedTuple):
     """What a worker is to collect. The episodes depend on nothing else: not on the worker, nor on what it did before.
@@ -78,6 +82,7 @@ def collect_episode(
         fields["observations"][step] = observation
         action = policy.act(fields["observations"][step], noise[step])
         observation, reward, terminated, truncated, information = env.step(action)
+        policy.remember(action, float(reward))
         fields["actions"][step] = action
         fields["rewards"][step] = reward
         fields["next_observations"][step] = observation

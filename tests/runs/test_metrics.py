@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mime.envs import registration
-from mime.meta.trpo import OuterStep
+from mime.numerics.trpo import OuterStep
 from mime.runs.metrics import class_metrics, log_line, ordered, warnings_of
 from mime.runs.setup import set_up, stream
 from mime.sampling.resources import Resources
