@@ -9,6 +9,7 @@ from mime.configuration import parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, kebab
 from mime.configuration.pearl import PearlExperiment
+from mime.configuration.rl2 import Rl2Experiment
 from mime.envs.environment import Environment
 from mime.envs.registration import make as make_environment
 from mime.errors import Failure, UserError
@@ -28,6 +29,7 @@ __all__ = [
     "PearlExperiment",
     "Policy",
     "Resources",
+    "Rl2Experiment",
     "TrainedRun",
     "TrainingResult",
     "UserError",
@@ -100,7 +102,7 @@ def evaluate(
     folder: str | Path,
     *,
     num_batches: int = 3,
-    num_steps: int = 10,
+    num_steps: int | None = None,
     seed: int = 1,
     resources: Resources = HERE,
     report: Callable[[Row], Any] = lambda row: None,
@@ -110,7 +112,8 @@ def evaluate(
     Args:
         folder: Run folder.
         num_batches: Times that every held-out task is adapted to.
-        num_steps: Steps of adaptation: inner steps, or for PEARL trajectories of context.
+        num_steps: Steps of adaptation: inner steps, for PEARL trajectories of context, for RL2 earlier episodes of a
+            trial. By default 10; for RL2, as many as in training.
         seed: Of everything random.
         resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.

@@ -10,7 +10,7 @@ class Rl2Experiment(TrustRegionKeys, LinearGainKeys):
     """Everything that decides what a run of RL2 computes, apart from its seed."""
 
     LENGTH: ClassVar[str] = "num-batches"
-    STEPS: ClassVar[str] = "episodes before"
+    STEPS: ClassVar[str] = "earlier episodes"
 
     algorithm: Literal["rl2"] = "rl2"
     """Says that the file configures RL2."""

@@ -178,7 +178,9 @@ class RecurrentPolicy(eqx.Module):
         nothing = jnp.zeros(())
         return Carry(jnp.zeros(self.network.cell.hidden_size), jnp.zeros(self.actions.size), nothing, nothing)
 
-    def __call__(self, observation: Float[Array, "observation"], carry: Carry) -> tuple[Gaussian | Categorical, Carry]:
+    def __call__(
+        self, observation: Float[Array | np.ndarray, "observation"], carry: Carry
+    ) -> tuple[Gaussian | Categorical, Carry]:
         """The distribution of the action, and the state with which it was chosen."""
         inputs = self._joined(observation, carry.action, carry.reward, carry.done)
         outputs, hidden = self.network(inputs, carry.hidden)
@@ -198,7 +200,7 @@ class RecurrentPolicy(eqx.Module):
         actions: Shaped[Array, "episodes steps ..."],
         rewards: Float[Array, "episodes steps"],
         valid: Bool[Array, "episodes steps"],
-    ) -> Inputs:
+    ) -> Float[Array, "all_steps inputs"]:
         """What the network saw in every step of a recorded trial, one episode behind the other."""
         episodes, length = valid.shape
         steps = jnp.arange(episodes * length)
@@ -213,7 +215,9 @@ class RecurrentPolicy(eqx.Module):
         flat = observations.reshape(-1, observations.shape[-1])
         return jax.vmap(self._joined)(flat, last_actions, last_rewards, done.astype(flat.dtype))
 
-    def _joined(self, observation: Array, action: Array, reward: Array, done: Array) -> Float[Array, "inputs"]:
+    def _joined(
+        self, observation: Array | np.ndarray, action: Array, reward: Array, done: Array
+    ) -> Float[Array, "inputs"]:
         told = jnp.stack([self.reward_scale * reward, done])
         return jnp.concatenate([self.observation_scale * observation, action, told])
 

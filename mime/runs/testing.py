@@ -20,7 +20,7 @@ def evaluate(
     folder: RunFolder,
     *,
     num_batches: int,
-    num_steps: int,
+    num_steps: int | None,
     seed: int,
     resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
@@ -34,7 +34,8 @@ def evaluate(
     Args:
         folder: Of the run; its configuration and weights are read, `test_*` and `test/` written anew.
         num_batches: Times that every held-out task is adapted to.
-        num_steps: Steps of adaptation: inner steps, or trajectories of context.
+        num_steps: Steps of adaptation: inner steps, trajectories of context, or earlier episodes of a trial. None for
+            the configuration's `test_steps`.
         seed: Of everything random.
         resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.
@@ -46,6 +47,7 @@ def evaluate(
         UserError: If the run is incomplete or damaged.
     """
     experiment, run_seed = folder.read_config()
+    num_steps = experiment.test_steps if num_steps is None else num_steps
     setup = set_up(experiment, run_seed, resources, source=str(folder.config))
     state = load_weights(folder, setup)
     for path in [folder.path / "test_result.csv", folder.path / "test_log.txt", *folder.test.glob("events.out.*")]:

@@ -107,7 +107,9 @@ def _export_onnx(folder: RunFolder, experiment: Configuration) -> list[Path]:
         raise UserError("--format onnx needs ONNX: pip install 'mime-rl[onnx]'") from None
     activation = ACTIVATIONS.get(getattr(experiment, "nonlinearity", ""))
     if activation is None:
-        raise UserError(f"--format onnx: {experiment.method}'s policy also takes a context; use --format torch")
+        raise UserError(
+            f"--format onnx: {experiment.method}'s policy sees more than an observation; use --format torch"
+        )
     tensors = read(folder.weights("policy"))
     layers = {name.removesuffix(".weight") for name in tensors if name.endswith(".weight")}
     *hidden, last = sorted(layers, key=lambda name: (name == "mu", int(name.removeprefix("layer").replace("mu", "0"))))
