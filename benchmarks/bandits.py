@@ -3,7 +3,8 @@
 python benchmarks/bandits.py [RUN] [--arms 5] [--pulls 10] [--bandits 1000]
 
 Given a run, arms and pulls are its own. Finite-horizon Gittins indices are exact for one arm, and near the optimum for
-several; UCB1 and Thompson sampling are as Duan et al. 2016 (arXiv 1611.02779) have them.
+several; Thompson sampling and UCB1, with its bound drawn in, are as in Duan et al. 2016
+(arXiv 1611.02779, section 3.1).
 """
 
 import argparse
@@ -16,6 +17,7 @@ import numpy as np
 from mime.runs.folder import RunFolder
 from mime.runs.setup import load_weights, set_up
 
+UCB_CONSTANT = 0.2  # The paper's.
 Counts = np.ndarray
 """`[bandits arms]`, of pulls that paid, or that did not."""
 
@@ -59,8 +61,7 @@ def rules(pulls: int, seed: int = 1) -> dict[str, Callable[[Counts, Counts, int]
 
     def ucb1(paid: Counts, unpaid: Counts, step: int) -> np.ndarray:
         count = paid + unpaid
-        bound = np.sqrt(2 * np.log(np.maximum(step, 1)) / np.maximum(count, 1))
-        return np.where(count > 0, paid / np.maximum(count, 1) + bound, np.inf)
+        return (paid + 1) / (count + 2) + UCB_CONSTANT * np.sqrt(2 * np.log(step + 1) / np.maximum(count, 1))
 
     return {
         "random": lambda paid, unpaid, step: rng.random(paid.shape),

@@ -178,9 +178,7 @@ class RecurrentPolicy(eqx.Module):
         nothing = jnp.zeros(())
         return Carry(jnp.zeros(self.network.cell.hidden_size), jnp.zeros(self.actions.size), nothing, nothing)
 
-    def __call__(
-        self, observation: Float[Array | np.ndarray, "observation"], carry: Carry
-    ) -> tuple[Gaussian | Categorical, Carry]:
+    def __call__(self, observation: Float[Array, "observation"], carry: Carry) -> tuple[Gaussian | Categorical, Carry]:
         """The distribution of the action, and the state with which it was chosen."""
         inputs = self._joined(observation, carry.action, carry.reward, carry.done)
         outputs, hidden = self.network(inputs, carry.hidden)
@@ -215,9 +213,7 @@ class RecurrentPolicy(eqx.Module):
         flat = observations.reshape(-1, observations.shape[-1])
         return jax.vmap(self._joined)(flat, last_actions, last_rewards, done.astype(flat.dtype))
 
-    def _joined(
-        self, observation: Array | np.ndarray, action: Array, reward: Array, done: Array
-    ) -> Float[Array, "inputs"]:
+    def _joined(self, observation: Array, action: Array, reward: Array, done: Array) -> Float[Array, "inputs"]:
         told = jnp.stack([self.reward_scale * reward, done])
         return jnp.concatenate([self.observation_scale * observation, action, told])
 

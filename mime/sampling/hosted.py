@@ -19,7 +19,6 @@ from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from mime.envs.external.hosted_environment import HostedEnvironment, as_tasks, words_of
 from mime.errors import Failure
-from mime.policies.policy import Policy
 from mime.sampling.episodes import Episodes
 from mime.sampling.rollouts import ActingPolicy, Fields, Request
 from mime.sampling.worker import WorkerSetup
@@ -54,6 +53,23 @@ class Workers(Protocol):
         ...
 
 
+@runtime_checkable
+class PolicyOfWorkers(Protocol):
+    """A policy that workers can act with: any `Policy`, and a recurrent one."""
+
+    def draw(self, keys: Key[Array, "trajectories"]) -> Float[Array, "trajectories latent"] | None:
+        """What it draws for the episodes of one task; None if it draws nothing."""
+        ...
+
+    def acting(self) -> Any:
+        """The policy with its parameters as they act."""
+        ...
+
+    def in_numpy(self, named: dict[str, np.ndarray]) -> ActingPolicy:
+        """What a worker acts with, given its named parameters."""
+        ...
+
+
 class HostedSampler:
     """A `Sampler` whose episodes are collected in other processes, and never traced by JAX.
 
@@ -68,7 +84,7 @@ class HostedSampler:
     def __init__(self, environment: HostedEnvironment, num_trajectories: int, workers: Workers):
         self.environment, self.num_trajectories, self.workers = environment, num_trajectories, workers
 
-    def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
+    def __call__(self, policies: PolicyOfWorkers, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis.
 
         Raises:
@@ -89,7 +105,7 @@ class HostedSampler:
         logger.info("%d steps of %d tasks sampled in %.2f s", steps, len(requests), seconds)
         return episodes
 
-    def trials(self, policies: Any, tasks: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
+    def trials(self, policies: PolicyOfWorkers, tasks: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
         """Trials `[tasks trajectories episodes steps ...]` of recurrent policies. A request to a worker is for one."""
         of_trials = HostedSampler(self.environment, num_episodes, self.workers)
         policies = jax.tree.map(lambda leaf: jnp.repeat(leaf, self.num_trajectories, axis=0), policies)
@@ -113,18 +129,18 @@ class HostedSampler:
 
 @jax.jit
 def _drawn(
-    policies: Policy, keys: Key[Array, "tasks trajectories"]
+    policies: PolicyOfWorkers, keys: Key[Array, "tasks trajectories"]
 ) -> Float[Array, "tasks trajectories latent"] | None:
     return jax.vmap(lambda policy, keys: policy.draw(keys))(policies, keys)
 
 
-def drawn_latents(policies: Policy, keys: Key[Array, "tasks trajectories"]) -> list[np.ndarray | None]:
+def drawn_latents(policies: PolicyOfWorkers, keys: Key[Array, "tasks trajectories"]) -> list[np.ndarray | None]:
     """What the policies, with a leading `tasks` axis, draw for the trajectories of each task; None for nothing."""
     drawn = _drawn(policies, keys)
     return [None] * len(keys) if drawn is None else list(np.asarray(drawn))
 
 
-def numpy_policies(policies: Any) -> list[ActingPolicy]:
+def numpy_policies(policies: PolicyOfWorkers) -> list[ActingPolicy]:
     """What a worker acts with in each task, in the environment's units, of policies with a leading `tasks` axis."""
     named = jax.device_get(jax.vmap(lambda policy: policy.acting().named_parameters())(policies))
     count = len(next(iter(named.values())))

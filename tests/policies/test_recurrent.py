@@ -113,7 +113,7 @@ def test_the_twin_in_numpy_acts_alike(kind):
             twin.given(None)
             carry = policy.next_episode(carry) if step else carry
         observation = rng.normal(size=2).astype(np.float32)
-        distribution, carry = policy(observation, carry)
+        distribution, carry = policy(jnp.asarray(observation), carry)
         noise = np.zeros(policy.actions.size, np.float32)
         action = twin.act(observation, noise)
         if kind == "box":
@@ -124,7 +124,7 @@ def test_the_twin_in_numpy_acts_alike(kind):
         else:
             assert action == np.argmax(distribution.logits)
         reward = float(rng.normal())
-        carry = policy.remember(carry, action, jnp.asarray(reward))
+        carry = policy.remember(carry, jnp.asarray(action), jnp.asarray(reward))
         twin.remember(action, reward)
         np.testing.assert_allclose(twin.hidden, carry.hidden, rtol=1e-4, atol=1e-6)
 
