@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -54,11 +55,28 @@ def task_mesh(num_tasks: int) -> Mesh:
     return Mesh(np.array(devices[:count]), (TASKS,))
 
 
+def mean_over_tasks(function: Callable, *, shared: Any = None) -> Callable:
+    """The mean over tasks of a function of one task: the same number on any number of devices, to the last bit.
+
+    Args:
+        function: As of `over_tasks`. What it sums over a task's arrays is compiled alike for every task.
+        shared: As of `over_tasks`.
+    """
+
+    def apply(*arguments: Any) -> Any:
+        per_task = over_tasks(function, shared=shared)(*arguments)
+        whole = gathered(per_task, len(jax.tree.leaves(arguments)[0]))
+        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), whole)
+
+    return apply
+
+
 def gathered(tree: Any, num_tasks: int) -> Any:
     """The same arrays, whole on each of the devices that work on so many tasks.
 
     A sum over tasks of arrays split among devices would be taken device by device, and so round differently on another
-    number of them; of gathered ones it is taken in one order. Derivatives are gathered as well.
+    number of them; of gathered ones it is taken in one order. Derivatives are gathered as well. The barrier keeps what
+    is computed from them apart from what they are computed by, so that it is compiled alike.
     """
     whole = NamedSharding(task_mesh(num_tasks), PartitionSpec())
-    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, whole), tree)
+    return jax.lax.optimization_barrier(jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, whole), tree))

@@ -4,6 +4,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from mime.numerics.parallel import mean_over_tasks
+from mime.numerics.statistics import masked_mean
+
 Steps = Float[Array, "steps"]
 
 
@@ -36,3 +39,13 @@ def trial_advantages(
 
     nothing = jnp.zeros((), rewards.dtype)
     return jax.lax.scan(back, (nothing, nothing), (rewards, values, valid), reverse=True)[1]
+
+
+def standardised(
+    advantages: Float[Array, "tasks trials steps"], valid: Bool[Array, "tasks trials steps"]
+) -> Float[Array, "tasks trials steps"]:
+    """With zero mean and unit variance over the batch, in which each task counts the same; 0 in steps not valid."""
+    mean = mean_over_tasks(masked_mean)
+    centred = advantages - mean(advantages, valid)
+    variance = mean(centred**2, valid)
+    return jnp.where(valid, centred / jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)

@@ -9,9 +9,8 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from mime.envs.task_environment import count_tasks
 from mime.numerics.finite import all_finite, select
-from mime.numerics.parallel import gathered, over_tasks
+from mime.numerics.parallel import mean_over_tasks
 
 Loss = Callable[[Any, Any], Float[Array, ""]]
 """Of parameters and of some trials `[trials ...]` of one task."""
@@ -70,7 +69,5 @@ class Descent:
 
 
 def mean_gradient(loss: Loss, parameters: Any, batch: Any) -> tuple[Float[Array, ""], Any]:
-    """The loss and its gradient, averaged over the tasks of a batch in one order, whatever the number of devices."""
-    of_a_task = over_tasks(lambda parameters, trials: jax.value_and_grad(loss)(parameters, trials), shared=parameters)
-    per_task = gathered(of_a_task(batch), count_tasks(batch))
-    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), per_task)
+    """The loss and its gradient, averaged over the tasks of a batch."""
+    return mean_over_tasks(lambda own, trials: jax.value_and_grad(loss)(own, trials), shared=parameters)(batch)

@@ -14,8 +14,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from mime.envs.task_environment import count_tasks
 from mime.exploration.bonus import Bonus
 from mime.numerics.parallel import gathered, over_tasks
-from mime.numerics.statistics import standardise
 from mime.policies.recurrent import GRU, RecurrentPolicy
+from mime.rl2.advantages import standardised
 from mime.rl2.critic import CriticStep, values
 from mime.rl2.outer_steps import Decided, PolicyStep, distributions
 from mime.rl2.rewards import RewardOfTrials
@@ -149,8 +149,10 @@ class Rl2Learner:
         actions = episodes.actions.reshape(*valid.shape, *episodes.actions.shape[4:])
         estimates = gathered(over_tasks(values, shared=state.critic)(inputs, valid), len(valid))
         advantages = jax.vmap(jax.vmap(self.estimate))(rewards, estimates, valid)
-        batch = Decided(inputs, actions, valid, standardise(advantages, valid), None)
-        return batch._replace(old=distributions(state.policy, batch, None)), advantages + estimates
+        batch = Decided(inputs, actions, valid, standardised(advantages, valid), None)
+        batch = batch._replace(old=distributions(state.policy, batch, None))
+        # Gathered as well: what follows is split among devices, and a compiler would split the sums above with it.
+        return gathered((batch, advantages + estimates), len(valid))
 
     def stages(self, trial: Rl2Trial) -> Sequence[Episodes]:
         """The first episodes of all trials, the second ones, ...: `[tasks trials steps ...]`."""

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
 from mime.envs.task_environment import count_tasks
-from mime.numerics.parallel import gathered, over_tasks
+from mime.numerics.parallel import gathered, mean_over_tasks, over_tasks
 from mime.numerics.statistics import masked_mean
 from mime.numerics.trpo import Trpo
 from mime.policies.distributions import Categorical, Gaussian
@@ -78,7 +78,7 @@ class Ppo:
         """After some epochs on the batch; `KL` is that of the policies before and after them."""
         policy, kept, metrics = self.descent(self.loss, policy, kept, batch, key)
         new = distributions(policy, batch, self.bptt_steps)
-        entropy = jnp.mean(jax.vmap(masked_mean)(new.entropy(), batch.valid))
+        entropy = mean_over_tasks(masked_mean)(new.entropy(), batch.valid)
         return policy, kept, {"KL": mean_kl(new, batch), "Entropy": entropy} | metrics
 
     def loss(self, policy: RecurrentPolicy, trials: Decided) -> Float[Array, ""]:
@@ -137,7 +137,7 @@ class Surrogate:
 
         def gain(new: Gaussian | Categorical, old: Gaussian | Categorical) -> Float[Array, ""]:
             ratio = jnp.exp(new.log_prob(batch.actions) - old.log_prob(batch.actions))
-            return jnp.mean(jax.vmap(masked_mean)(ratio * batch.advantages, batch.valid))
+            return mean_over_tasks(masked_mean)(ratio * batch.advantages, batch.valid)
 
         return gain
 
@@ -168,4 +168,4 @@ def distributions(policy: RecurrentPolicy, batch: Decided, bptt_steps: int | Non
 
 def mean_kl(new: Gaussian | Categorical, batch: Decided) -> Float[Array, ""]:
     """Mean over tasks and their steps of KL(new || old), in nats."""
-    return jnp.mean(jax.vmap(masked_mean)(new.kl(batch.old), batch.valid))
+    return mean_over_tasks(masked_mean)(new.kl(batch.old), batch.valid)
