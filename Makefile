@@ -22,7 +22,7 @@ check: .venv/ready  ## Lint, check types, and test with the lines covered
 docs: .venv/docs-ready  ## Build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-torture: .venv/ready  ## Long robustness runs: dozens of kills
+torture: .venv/ready  ## Long robustness runs: kills, signals, full disks, generated configurations
 	$(BIN)/python -m pytest -m torture -s
 
 study: .venv/ready  ## Full learning runs with stated results

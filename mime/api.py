@@ -78,7 +78,8 @@ def train(
         resume: Continue the run in the folder from its newest checkpoint.
         overwrite: Replace the run in the folder.
         resources: Where the episodes of environments outside JAX are collected.
-        report: Called with the metrics of every meta-iteration.
+        report: Called with a copy of the metrics of every meta-iteration. If it raises anything, so does this, with
+            everything saved; the same for `warn`.
         warn: Called with anything the user should know at once.
 
     Returns:
@@ -89,13 +90,16 @@ def train(
             another experiment.
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    build_environment(experiment)  # What cannot be run is refused before anything is written.
-    run = RunFolder(Path(folder))
-    try:
-        run.begin(experiment, seed, resume=resume, overwrite=overwrite)
-        return training.train(experiment, run, seed=seed, resume=resume, resources=resources, report=report, warn=warn)
-    finally:
-        run.unlock()
+    return training.train(
+        experiment,
+        RunFolder(Path(folder)),
+        seed=seed,
+        resume=resume,
+        overwrite=overwrite,
+        resources=resources,
+        report=report,
+        warn=warn,
+    )
 
 
 def evaluate(
@@ -104,6 +108,7 @@ def evaluate(
     num_batches: int = 3,
     num_steps: int | None = None,
     seed: int = 1,
+    unseen: bool = False,
     resources: Resources = HERE,
     report: Callable[[Row], Any] = lambda row: None,
 ) -> list[Row]:
@@ -115,6 +120,7 @@ def evaluate(
         num_steps: Steps of adaptation: inner steps, for PEARL trajectories of context, for RL2 earlier episodes of a
             trial. By default 10; for RL2, as many as in training.
         seed: Of everything random.
+        unseen: Adapt to tasks unlike the training ones, in place of the held-out ones.
         resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.
 
@@ -122,13 +128,14 @@ def evaluate(
         A row of metrics for each batch.
 
     Raises:
-        UserError: If the run is incomplete or damaged.
+        UserError: If the run is incomplete or damaged, or the environment has no such tasks.
     """
     return testing.evaluate(
         RunFolder(Path(folder)),
         num_batches=num_batches,
         num_steps=num_steps,
         seed=seed,
+        unseen=unseen,
         resources=resources,
         report=report,
     )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from mime.numerics.statistics import standardise
+from mime.numerics.statistics import binary_scale, standardise
 
 Steps = Float[Array, "trajectories steps"]
 RIDGE = 1e-5
@@ -84,9 +84,12 @@ def fitted_values(
     """The linear function of `features` that is nearest to `returns` on the valid steps, evaluated on them.
 
     Ridge regression on features scaled to unit mean square: the projection of the returns, padded with zeros, onto the
-    columns of the features stacked on the ridge. Those have full rank whatever the features' rank.
+    columns of the features stacked on the ridge. Those have full rank whatever the features' rank. The observations'
+    units do not matter: they are scaled before they are squared.
     """
-    inputs = jnp.where(valid[..., None], jax.lax.stop_gradient(features(observations)), 0)
+    observed = jnp.where(valid[..., None], jax.lax.stop_gradient(observations), 0)
+    observed = observed / binary_scale(observed, axis=(0, 1))
+    inputs = jnp.where(valid[..., None], features(observed), 0)
     targets = jnp.where(valid, jax.lax.stop_gradient(returns), 0)
     size = jnp.sqrt(jnp.mean(inputs**2, axis=(0, 1)))
     inputs = inputs / jnp.where(size > 0, size, 1)

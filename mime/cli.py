@@ -4,12 +4,15 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from rich.text import Text
+
 from mime.commands import compare as comparing
 from mime.commands import envs, export, render
 from mime.commands import study as studying
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
+from mime.runs.signals import end_when_asked
 
 COMMANDS = {
     "train": (training.Train, training.run),
@@ -30,6 +33,7 @@ compare: Command = partial(guarded, comparing.run)
 
 def main() -> int:
     """The console script `mime`; returns the exit status."""
+    end_when_asked()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         _, run = COMMANDS[name]
@@ -39,6 +43,6 @@ def main() -> int:
         tell(f"{name}: unknown command; there are {', '.join(COMMANDS)}")
     console.print(f"usage: mime {{{','.join(COMMANDS)}}} ...\n")
     for command, (options, _) in COMMANDS.items():
-        console.print(f"  [bold]{command:8}[/] {str(options.__doc__).splitlines()[0]}")
+        console.print(Text.assemble("  ", (f"{command:8}", "bold"), f" {str(options.__doc__).splitlines()[0]}"))
     console.print("\n`mime COMMAND --help` lists the options of a command.")
     return 0 if helping else 2

@@ -37,17 +37,7 @@ def build(document, *, source="test"):
 
 def run(path, *, resume=False, seed=0, **keys):
     """Train the small experiment in this process."""
-    folder = RunFolder(path)
-    if resume:
-        folder.lock()
-    else:
-        folder.create(overwrite=False)
-    experiment = small(**keys)
-    folder.write_config(experiment, seed)
-    try:
-        return train(experiment, folder, seed=seed, resume=resume)
-    finally:
-        folder.unlock()
+    return train(small(**keys), RunFolder(path), seed=seed, resume=resume)
 
 
 def results(path):

@@ -127,6 +127,14 @@ def test_fit_is_least_squares_whatever_the_rank(deficient):
     assert np.all(single[~valid] == 0)
 
 
+@pytest.mark.parametrize("unit", [1e-25, 1e15])
+def test_the_units_of_observations_do_not_matter(unit):
+    observations, rewards, valid = random_inputs(12)
+    expected = fit(observations.astype(np.float32), rewards.astype(np.float32), valid)
+    scaled = fit((unit * observations).astype(np.float32), rewards.astype(np.float32), valid)
+    np.testing.assert_allclose(scaled, expected, atol=1e-4)
+
+
 def test_fit_shrinks_by_the_ridge_and_no_more():
     """With one step and no observation but the constant, the fitted value is y / (1 + 1e-5 / rows)."""
     with jax.enable_x64(True):

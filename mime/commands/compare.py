@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
-from rich.markup import escape
 from rich.table import Table
 
 from mime.commands.terminal import console, tell_where
@@ -32,12 +31,11 @@ def run(arguments: Sequence[str]) -> int:
     if not command.folders:
         raise UserError("give at least one folder with runs")
     from mime.studies import figures, report, tables
-    from mime.studies.comparison import Comparison
-    from mime.studies.records import read_all
+    from mime.studies.comparison import compared
 
-    comparison = Comparison(*read_all(command.folders))
+    comparison = compared(command.folders)
     for remark in comparison.remarks:
-        console.print(f"[yellow]{escape(remark)}", soft_wrap=True)
+        console.print(remark, style="yellow", soft_wrap=True)
     _show([*tables.general_cells(comparison), *map(tables.headlines, tables.experiment_cells(comparison))])
     console.print(tables.NOTE, style="dim")
     folder = command.output_folder
@@ -59,6 +57,6 @@ def _show(tables: Sequence[Cells]) -> None:
         for heading in cells.header[1:]:
             table.add_column(heading, justify="right")
         for row in cells.rows:
-            table.add_row(*map(escape, row))
-        console.print(f"\n[bold]{escape(cells.title)}")
+            table.add_row(*row)
+        console.print(f"\n{cells.title}", style="bold")
         console.print(table)

@@ -24,8 +24,8 @@ def run(arguments: Sequence[str]) -> int:
     """Export a run; returns the exit status."""
     command = tyro.cli(Export, args=list(arguments), prog="mime export")
     prepare_jax()
+    from mime.runs.exporting import export
     from mime.runs.folder import RunFolder
-    from mime.runs.weights import export
 
     for path in export(RunFolder(command.output_folder), command.format):
         tell_where(**{path.stem: path})

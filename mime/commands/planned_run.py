@@ -11,16 +11,17 @@ import threading
 import time
 from pathlib import Path
 
-from mime.commands import test as testing
-from mime.commands import train as training
-from mime.commands.terminal import guarded
 from mime.errors import UserError
+from mime.runs.signals import end_when_asked
 
 SECONDS_TO_WAIT = 120.0
 
 
 def main() -> int:
     """Make the run that the command line describes; returns the exit status."""
+    end_when_asked()
+    from mime.commands.terminal import guarded  # Takes seconds, in which signals count too.
+
     job = json.loads(sys.argv[1])
     threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
     return guarded(lambda arguments: make(Path(job["folder"]), job["train"], job["test"]), [])
@@ -37,6 +38,9 @@ def make(folder: Path, train: list[str], test: list[str]) -> int:
     Returns:
         The exit status of the last command.
     """
+    from mime.commands import test as testing
+    from mime.commands import train as training
+
     _wait_for_predecessor(folder)
     resume = ["--resume"] if (folder / "config.json").exists() else []
     for name, command, arguments in (("train", training.run, train + resume), ("test", testing.run, test)):

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import tyro
 
-from mime.commands.terminal import prepare_jax, require, tell_where
+from mime.commands.terminal import prepare_jax, tell_where
+from mime.errors import require
 
 
 @dataclass(frozen=True)

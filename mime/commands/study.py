@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import tyro
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mime.commands import train as training
-from mime.commands.terminal import console, require, tell_where
+from mime.commands.terminal import command_line, console, tell_where
 from mime.configuration import parsing
 from mime.configuration.keys import Configuration
 from mime.configuration.seeds import parse_seeds
-from mime.errors import UserError
+from mime.errors import UserError, require
 from mime.runs.signals import stop_requested
 from mime.studies import plan
 from mime.studies.execution import LocalPool, Pool, last_error
@@ -92,15 +91,19 @@ def _finish(command: Study, entries: Sequence[Entry]) -> int:
     console.print(f"runs: {len(entries)}, finished before: {len(entries) - len(todo)}")
     failed = 0
     if todo:
-        with stop_requested() as stop:
-            failed = _make(_pool(command), todo, stop)
+        ended = threading.Event()
+        with stop_requested(ended.wait) as stop:
+            try:
+                failed = _make(_pool(command), todo, stop)
+            finally:
+                ended.set()
             if stop.is_set():
                 console.print("Stopped; everything is saved. The same command goes on.")
                 return 130
     if failed:
-        console.print(f"[bold red]{failed} of {len(entries)} runs failed;[/] the same command tries them again")
+        console.print(f"{failed} of {len(entries)} runs failed; the same command tries them again", style="bold red")
     folder = command.output_folder
-    tell_where(next=f"mime compare {folder} --output-folder {folder / 'report'}")
+    tell_where(next=command_line("mime", "compare", folder, "--output-folder", folder / "report"))
     return 1 if failed else 0
 
 
@@ -134,7 +137,7 @@ def _plan(command: Study, overrides: Sequence[str]) -> list[Entry]:
     for path, method in product(command.configs, methods):
         file = plan.configuration_of(path, method)
         if file is None:
-            console.print(f"[yellow]{path.stem}: left out for {label(method)}, which has no file for it")
+            console.print(f"{path.stem}: left out for {label(method)}, which has no file for it", style="yellow")
         else:
             scale = command.scale if method == PEARL else None
             loaded.append((path.stem, method, file, type(parsing.load(file, scale=scale))))
@@ -187,7 +190,10 @@ def _is_finished(command: Study, entry: Entry) -> bool:
 def _pool(command: Study) -> Pool:
     if command.ray_address is None:
         return LocalPool(command.parallel)
-    from mime.studies.ray_pool import RayPool  # Ray is an extra.
+    from mime.sampling.resources import ray_needed
+
+    with ray_needed():
+        from mime.studies.ray_pool import RayPool
 
     return RayPool(command.ray_address, command.parallel)
 
@@ -209,9 +215,7 @@ def _make(pool: Pool, entries: Sequence[Entry], stop: threading.Event) -> int:
                 place = f"[{total - len(waiting)}/{total}] {run.experiment}  {label(run.method)}  seed {run.seed}  "
                 result = plan.scores(run.folder) if problem is None else f"failed: {problem}"
                 clock = timedelta(seconds=round(time.monotonic() - begun))
-                progress.console.print(
-                    escape(f"{place}{result}  ({clock})"), style="red" if problem else None, soft_wrap=True
-                )
+                progress.console.print(f"{place}{result}  ({clock})", style="red" if problem else None, soft_wrap=True)
             progress.update(bar, completed=sum(plan.iterations_done(entry.run.folder) for entry in entries))
     if stop.is_set():
         console.print("Stopping: runs under way save what they have")

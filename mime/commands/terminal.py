@@ -1,11 +1,11 @@
 """What commands have in common: checked arguments, progress, tables and errors on the terminal."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,9 +19,11 @@ from rich.table import Column
 from rich.text import Text
 
 from mime.errors import Failure, UserError
+from mime.numerics.formatting import number
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
-console = Console(highlight=False)
+# Without markup: paths and errors may hold square brackets.
+console = Console(highlight=False, markup=False)
 
 
 def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
@@ -31,22 +33,24 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
     except (UserError, Failure) as error:
         tell(str(error))
         return error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A file system that is read-only or full, a folder that is somebody else's.
+        tell(f"{os.fsdecode(error.filename)}: cannot be used: {error.strerror}")
+        return 1
     except KeyboardInterrupt:
         tell("interrupted")
         return 130
 
 
-def require(name: str, value: float | int | None, *, at_least: int) -> None:
-    """Refuse an option's value that is too small."""
-    if value is not None and value < at_least:
-        raise UserError(f"--{name.replace('_', '-')}: {value} should be {at_least} or more")
-
-
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    Before anything is computed. What is not split among the devices still uses all cores for its matrix products.
+    Before anything is computed. Each device multiplies matrices with one thread: with as many as there are cores, the
+    terms of a product's sums would be grouped by their number, and so rounded otherwise on another number of cores.
     """
+    os.environ.setdefault("PJRT_NPROC", "1")
     import jax
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -98,7 +102,7 @@ class ProgressBar:
 
     def _advance(self, row: Mapping[str, float | int]) -> None:
         headline = (
-            f"return {row[f'{FIRST_STAGE}/Returns']:.2f} → {row[f'{LAST_STAGE}/Returns']:.2f}"
+            f"return {number(row[f'{FIRST_STAGE}/Returns'])} → {number(row[f'{LAST_STAGE}/Returns'])}"
             f"  success {row[f'{FIRST_STAGE}/Success']:.0%} → {row[f'{LAST_STAGE}/Success']:.0%}"
         )
         done = int(row["Iteration"] if "Iteration" in row else row["Batch"])
@@ -115,9 +119,18 @@ def tell_where(**places: object) -> None:
 
 def warn(message: str) -> None:
     """Something the user should know at once, on the standard error stream."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[yellow]{escape(message)}")
+    _errors().print(message, style="yellow")
 
 
 def tell(message: str) -> None:
     """An error, on the standard error stream."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error[/] {escape(message)}", markup=True)
+    _errors().print(Text.assemble(("error", "bold red"), f" {message}"))
+
+
+def _errors() -> Console:
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def command_line(*words: object) -> str:
+    """A command to be copied into a shell."""
+    return shlex.join(map(str, words))

@@ -8,7 +8,10 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where
+from mime.commands.terminal import ProgressBar, command_line, console, prepare_jax, tell_where
+from mime.configuration.seeds import checked_seed
+from mime.errors import require
+from mime.numerics.formatting import number
 
 HEADLINES = ("Returns", "Success", "TrajectorySuccess", "IntrinsicReturns")
 
@@ -25,6 +28,8 @@ class Test:
     """Inner steps; for PEARL, trajectories of context; for RL2, earlier episodes. Default: 10; for RL2, as trained."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
+    unseen: bool = False
+    """Adapt to tasks unlike the training ones in place of the held-out ones: other distances, dogs or rods."""
     num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
     """Worker processes, for environments outside JAX; those written in JAX need none. Default: one per processor."""
     ray_address: Annotated[str | None, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = None
@@ -40,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     command = tyro.cli(Test, args=list(arguments), prog="test.py")
     for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         require(name, getattr(command, name), at_least=1)
-    require("seed", command.seed, at_least=0)
+    checked_seed(command.seed)
     console.quiet = command.quiet
     prepare_jax()
     from mime.runs.folder import RunFolder
@@ -55,25 +60,27 @@ def run(arguments: Sequence[str]) -> int:
             num_batches=command.num_batches,
             num_steps=command.num_steps,
             seed=command.seed,
+            unseen=command.unseen,
             resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
         )
     names = [name for name in HEADLINES if f"{LAST_STAGE}/{name}" in rows[0]]
-    table = Table(title=f"{folder.path}: held-out tasks, mean of {len(rows)} batches")
+    name, words = ("unseen", "unseen") if command.unseen else ("test", "held-out")
+    table = Table(title=f"{folder.path}: {words} tasks, mean of {len(rows)} batches")
     for heading in (folder.read_config()[0].STEPS.capitalize(), *names):
         table.add_column(heading, justify="right")
     for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
-        table.add_row(str(step), *(f"{value:.3f}" for value in values))
+        table.add_row(str(step), *map(number, values))
     console.print(table)
     classes = class_table(rows)
     if classes:
         table = Table("After adaptation", *next(iter(classes.values())))
         for name, values in classes.items():
-            table.add_row(name, *(f"{value:.3f}" for value in values.values()))
+            table.add_row(name, *map(number, values.values()))
         console.print(table)
     tell_where(
-        pictures=folder.figures / "test.png",
-        numbers=folder.path / "test_result.csv",
-        tensorboard=f"tensorboard --logdir {folder.path}",
+        pictures=folder.figures / f"{name}.png",
+        numbers=folder.path / f"{name}_result.csv",
+        tensorboard=command_line("tensorboard", "--logdir", folder.path),
     )
     return 0

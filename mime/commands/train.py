@@ -1,22 +1,26 @@
 """`mime train`, the same as `python train.py`."""
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from rich.table import Table
+from rich.text import Text
 
-from mime.commands.terminal import ProgressBar, console, prepare_jax, require, tell_where, warn
+from mime.commands.terminal import ProgressBar, command_line, console, prepare_jax, tell_where, warn
 from mime.configuration import parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration
 from mime.configuration.pearl import PearlExperiment
 from mime.configuration.rl2 import Rl2Experiment
-from mime.configuration.seeds import parse_seeds
-from mime.errors import UserError
+from mime.configuration.seeds import checked_seed, parse_seeds
+from mime.configuration.yaml_text import parse_yaml
+from mime.errors import UserError, require
+from mime.numerics.formatting import number
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 
@@ -95,25 +99,27 @@ def run(arguments: Sequence[str]) -> int:
 
     experiment = command.experiment
     folders = {seed: RunFolder(path) for seed, path in _run_folders(command).items()}
-    for seed, folder in folders.items():
-        folder.begin(experiment, seed, resume=command.resume, overwrite=command.overwrite)
     seeds = f"seed {command.seed}" if command.seeds is None else f"seeds {', '.join(map(str, folders))}"
-    console.print(f"[bold]{experiment.method}[/] on {experiment.env_name}, {seeds}, in {command.output_folder}")
+    what = f" on {experiment.env_name}, {seeds}, in {command.output_folder}"
+    console.print(Text.assemble((experiment.method, "bold"), what), soft_wrap=True)
     with ProgressBar("meta-iterations", experiment.iterations, log_every=command.log_every) as advance:
         results = train_seeds(
             experiment,
             folders,
             resume=command.resume,
+            overwrite=command.overwrite,
             resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
             warn=warn,
         )
     if any(result.interrupted for result in results.values()):
         done = min(result.iteration for result in results.values())
+        resume = ["python", "train.py", "--output-folder", command.output_folder, "--resume"]
+        resume += [] if command.seeds is None else ["--seeds", command.seeds]
         console.print(
             f"Stopped after iteration {done} of {experiment.iterations}; everything is saved. Continue with:\n"
-            f"  python train.py --output-folder {command.output_folder} --resume"
-            + ("" if command.seeds is None else f" --seeds {command.seeds}")
+            f"  {command_line(*resume)}",
+            soft_wrap=True,
         )
         return 130
     for seed, result in results.items():
@@ -121,8 +127,8 @@ def run(arguments: Sequence[str]) -> int:
         tell_where(
             pictures=folders[seed].figures / "train.png",
             numbers=folders[seed].path / "train_result.csv",
-            tensorboard=f"tensorboard --logdir {folders[seed].path}",
-            next=f"python test.py --output-folder {folders[seed].path}",
+            tensorboard=command_line("tensorboard", "--logdir", folders[seed].path),
+            next=command_line("python", "test.py", "--output-folder", folders[seed].path),
         )
     return 0
 
@@ -162,14 +168,45 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl | TrainRl2:
     else:
         assert isinstance(experiment, Experiment)
         default = Train(output_folder=folder, seed=seed, experiment=experiment)
-    command = tyro.cli(type(default), args=list(arguments), prog="train.py", default=default)
-    require("seed", command.seed, at_least=0)
+    registry = _registry(experiment.env_kwargs)
+    command = tyro.cli(type(default), args=list(arguments), prog="train.py", default=default, registry=registry)
+    checked_seed(command.seed)
     for name in ("num_workers", "rollout_timeout", "log_every"):
         require(name, getattr(command, name), at_least=1)
     if command.config is None and not command.resume:
         raise UserError("--config: give the YAML file of an experiment; configs/ has them")
     _require_environment(command.experiment)
     return command
+
+
+def _registry(env_kwargs: Mapping[str, Any]) -> tyro.constructors.ConstructorRegistry:
+    """How tyro reads --env-kwargs: one option, whatever the environment's arguments are called.
+
+    Args:
+        env_kwargs: The configuration file's, which the option's are added to.
+    """
+    registry = tyro.constructors.ConstructorRegistry()
+
+    @registry.primitive_rule
+    def rule(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec | None:
+        if info.type_origin is not dict:
+            return None
+
+        def read(texts: list[str]) -> dict[str, Any]:
+            given = parse_yaml(texts[0])
+            if not isinstance(given, dict):
+                raise ValueError("must be a mapping, as '{low: 5, high: 9}'")
+            return {**env_kwargs, **given}
+
+        return tyro.constructors.PrimitiveConstructorSpec(
+            nargs=1,
+            metavar="'{KEY: VALUE, ...}'",
+            instance_from_str=read,
+            is_instance=lambda value: isinstance(value, dict),
+            str_from_instance=lambda value: [json.dumps(value)],
+        )
+
+    return registry
 
 
 def _default(known: argparse.Namespace) -> tuple[Configuration, int]:
@@ -200,6 +237,6 @@ def _tell_what_was_learned(row) -> None:
     table = Table("Last training batch", "Return", "Success", "Trajectory success")
     for name, stage in (("before adaptation", FIRST_STAGE), ("after adaptation", LAST_STAGE)):
         table.add_row(
-            name, *(f"{row[f'{stage}/{column}']:.3f}" for column in ("Returns", "Success", "TrajectorySuccess"))
+            name, *(number(row[f"{stage}/{column}"]) for column in ("Returns", "Success", "TrajectorySuccess"))
         )
     console.print(table)

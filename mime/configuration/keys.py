@@ -1,10 +1,11 @@
 """What the configurations of all algorithms share: types of keys, their spelling, errors that help."""
 
 import difflib
+import json
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mime.errors import UserError
 
@@ -48,7 +49,19 @@ class Configuration(BaseModel):
     env_name: str = "2DNavigationSparse-v0"
     """Environment: a name that `mime envs` lists, `package.module:Class` of your own, or a Gymnasium id."""
     env_kwargs: dict[str, Any] = {}
-    """Keyword arguments of the environment."""
+    """Keyword arguments of the environment. As an option a YAML mapping, '{low: 5}', added to the file's."""
+
+    @field_validator("env_kwargs")
+    @classmethod
+    def _kept(cls, arguments: dict[str, Any]) -> dict[str, Any]:
+        """A copy that nobody else changes, which is what config.json will give back."""
+        for name, value in arguments.items():
+            if not _is_kept(value):
+                raise ValueError(
+                    f"holds {name}: {brief(value)}, which config.json would not give back as it is; use numbers, text,"
+                    " true, false, null, and lists and mappings of these whose keys are text"
+                )
+        return json.loads(json.dumps(arguments))
 
     checkpoint_every: OneOrMore = 10
     """Meta-iterations between checkpoints."""
@@ -98,6 +111,14 @@ class Configuration(BaseModel):
     def as_keys(self) -> dict[str, Any]:
         """The configuration under the names its YAML file would use."""
         return self.model_dump(mode="json", by_alias=True)
+
+
+def _is_kept(value: Any) -> bool:
+    """Whether JSON gives the value back, of the same type in every place: texts tell 1 from true, lists from tuples."""
+    try:
+        return repr(json.loads(json.dumps(value))) == repr(value)
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _sentences(error: ValidationError) -> list[str]:

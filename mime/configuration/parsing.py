@@ -4,12 +4,11 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, ConfigurationError, brief, kebab, nearest
 from mime.configuration.pearl import PearlExperiment
 from mime.configuration.rl2 import Rl2Experiment
+from mime.configuration.yaml_text import parse_yaml
 
 ALGORITHM, SCALES = "algorithm", "scales"
 ALGORITHMS: dict[str, type[Configuration]] = {"pearl": PearlExperiment, "rl2": Rl2Experiment}
@@ -37,7 +36,7 @@ def load(path: Path, *, scale: str | None = None) -> Configuration:
     if scale not in scales:
         there_are = f"it has {', '.join(scales)}" if scales else "it has none"
         raise ConfigurationError(f"{path}: {SCALES}: has no {scale}; {there_are}")
-    return parse(document | scales[scale], source=str(path))
+    return parse(_by_key(document, path) | _by_key(scales[scale], path), source=str(path))
 
 
 def parse(document: Any, *, source: str) -> Configuration:
@@ -60,21 +59,31 @@ def parse(document: Any, *, source: str) -> Configuration:
         lines = [f"{source}: {key}: unknown key{nearest(str(key), keys)}" for key in unknown]
         raise ConfigurationError("\n".join(lines))
     try:
-        return kind.model_validate({kebab(key): value for key, value in document.items()})
+        return kind.model_validate(_by_key(document, source))
     except ConfigurationError as error:
         raise ConfigurationError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
 
 
 def _read(path: Path) -> Any:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigurationError(f"{path}: no such file{_nearest_file(path)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from None
     return {} if document is None else document
+
+
+def _by_key(document: dict[Any, Any], source: str | Path) -> dict[str, Any]:
+    """The document under the keys as they are spelt in files."""
+    spelt: dict[str, Any] = {}
+    for key in document:
+        if (name := kebab(str(key))) in spelt:
+            raise ConfigurationError(f"{source}: {name}: is given twice, as {spelt[name]} and {key}; leave one out")
+        spelt[name] = key
+    return {name: document[key] for name, key in spelt.items()}
 
 
 def _algorithm(name: Any, source: str) -> type[Configuration]:

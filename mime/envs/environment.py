@@ -1,8 +1,23 @@
 """What the library asks of any environment. Worker processes import this module, and no JAX with it."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
+import numpy as np
+from jaxtyping import Float
+
+from mime.errors import UserError
+
+
+class ActionUnits(NamedTuple):
+    """What the learner's actions are in the environment's units: offset + gain * action.
+
+    Attributes:
+        gain, offset: Of each number of an action; for discrete ones 1 and the first action's number.
+    """
+
+    gain: Float[np.ndarray, "*action"]
+    offset: Float[np.ndarray, "*action"]
 
 
 class Environment:
@@ -14,6 +29,7 @@ class Environment:
         horizon: Most steps of an episode.
         varying: The observation's dimensions that are not the same number in all tasks at all times; None for all.
         places: Those that say where the agent is; None for all that vary.
+        action_units: What the learner's actions are in the environment's own units; None if they are the same.
         grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
     """
 
@@ -22,6 +38,7 @@ class Environment:
     horizon: int
     varying: tuple[int, ...] | None = None
     places: tuple[int, ...] | None = None
+    action_units: ActionUnits | None = None
     grid: Any = None
 
     def sample_tasks(self, key: Any, num_tasks: int) -> Any:
@@ -36,6 +53,14 @@ class Environment:
     def test_tasks(self) -> Any:
         """The held-out tasks, with a leading `tasks` axis."""
         raise NotImplementedError
+
+    def unseen_batch(self, batch: int) -> Any:
+        """Tasks unlike the training ones, of a test's batch of that number: a second, harder test.
+
+        Raises:
+            UserError: If the environment has none.
+        """
+        raise UserError("--unseen: this environment has no such tasks; leave it out to test on the held-out ones")
 
     def test_batch(self, batch: int) -> Any:
         """The held-out tasks of a test's batch of that number, counted from 0. They depend on no seed of a run."""

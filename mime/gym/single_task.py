@@ -5,6 +5,7 @@ are arrays; so a step is compiled here as a whole, which is also faster.
 """
 
 import inspect
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -20,6 +21,27 @@ from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8, UInt32
 from mime.envs import registration
 from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
+
+FORKED = (
+    "JAX does not work in a process that was forked from one that uses it: for many episodes at a time use"
+    " gymnasium.make_vec(id, num_envs), which steps them as one compiled program, or start the processes with"
+    ' vector_kwargs={"context": "spawn"}'
+)
+
+
+class Process:
+    """Whether this process can use JAX."""
+
+    uses_jax = False
+    is_forked = False
+
+    @classmethod
+    def after_fork(cls) -> None:
+        """Note that the parent's threads, which JAX waits for, are not here."""
+        cls.is_forked = cls.uses_jax
+
+
+os.register_at_fork(after_in_child=Process.after_fork)
 
 
 class Arrival(NamedTuple):
@@ -216,7 +238,11 @@ def make(env_name: str, arguments: dict[str, Any]) -> tuple[TaskEnvironment, Any
 
     Raises:
         ValueError: If there is no such argument, or its value is refused.
+        RuntimeError: In a process that was forked from one that has made environments.
     """
+    if Process.is_forked:
+        raise RuntimeError(FORKED)
+    Process.uses_jax = True
     if "horizon" in arguments:
         raise ValueError("horizon: is called max_episode_steps in Gymnasium")
     blueprint = registration.make(env_name, {})

@@ -121,8 +121,3 @@ class InnerStep:
     ) -> Policy:
         """The policy after one step on one task, with the shared rates."""
         return adapt(policy, episodes, advantages, rates=self.rates.of(shared), first_order=self.first_order)
-
-
-def repeated(tree, num_tasks: int):
-    """The same parameters for each of `num_tasks` tasks: a leading `tasks` axis on every leaf."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), tree)

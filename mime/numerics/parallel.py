@@ -1,7 +1,6 @@
 """Work on many tasks at once: split among the devices, and within each laid out as suits it."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -18,6 +17,10 @@ def over_tasks(function: Callable, *, shared: Any = None, vectorised: bool = Fal
     The tasks are split evenly among as many devices as divide them. A GPU does its share at once. A processor does it
     task by task, whose arrays then stay in its cache: a third faster for the learner's large ones.
 
+    Arguments and results are whole on every device, and so are derivatives with respect to what is shared, before they
+    are added up over the tasks. So the compiler splits no sum over tasks among devices, and its terms are added in the
+    same order however many there are.
+
     Args:
         function: Of one task's pytrees, after the shared one if there is any.
         shared: What all tasks have in common, if the result is to be differentiated with respect to it.
@@ -25,22 +28,30 @@ def over_tasks(function: Callable, *, shared: Any = None, vectorised: bool = Fal
     """
     vectorised |= jax.default_backend() != "cpu"
 
-    def of_a_device(shared: Any, arguments: tuple) -> Any:
-        of_a_task = function if shared is None else partial(function, shared)
+    def of_a_device(arguments: tuple) -> Any:
         if vectorised:
-            return jax.vmap(of_a_task)(*arguments)
-        return jax.lax.map(lambda task: of_a_task(*task), arguments)
+            return jax.vmap(function)(*arguments)
+        return jax.lax.map(lambda task: function(*task), arguments)
 
     def apply(*arguments: Any) -> Any:
-        mesh = task_mesh(len(jax.tree.leaves(arguments)[0]))
+        num_tasks = len(jax.tree.leaves(arguments)[0])
+        if shared is not None:
+            arguments = (repeated(shared, num_tasks), *arguments)
+        mesh = task_mesh(num_tasks)
         if mesh.size == 1:
-            return of_a_device(shared, arguments)
-        whole, split = PartitionSpec(), PartitionSpec(TASKS)
+            return of_a_device(arguments)
+        whole, split = NamedSharding(mesh, PartitionSpec()), PartitionSpec(TASKS)
         # Unchecked: loops over a task's arrays would have to declare that they differ between devices.
-        of_all = jax.shard_map(of_a_device, mesh=mesh, in_specs=(whole, split), out_specs=split, check_vma=False)
-        return of_all(shared, arguments)
+        of_all = jax.shard_map(of_a_device, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+        arguments = jax.lax.with_sharding_constraint(arguments, whole)
+        return jax.lax.with_sharding_constraint(of_all(arguments), whole)
 
     return apply
+
+
+def repeated(tree: Any, num_tasks: int) -> Any:
+    """The same arrays for each of `num_tasks` tasks: a leading `tasks` axis on every leaf."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), tree)
 
 
 def share(tree: Any, num_tasks: int) -> Any:
@@ -62,21 +73,5 @@ def mean_over_tasks(function: Callable, *, shared: Any = None) -> Callable:
         function: As of `over_tasks`. What it sums over a task's arrays is compiled alike for every task.
         shared: As of `over_tasks`.
     """
-
-    def apply(*arguments: Any) -> Any:
-        per_task = over_tasks(function, shared=shared)(*arguments)
-        whole = gathered(per_task, len(jax.tree.leaves(arguments)[0]))
-        return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), whole)
-
-    return apply
-
-
-def gathered(tree: Any, num_tasks: int) -> Any:
-    """The same arrays, whole on each of the devices that work on so many tasks.
-
-    A sum over tasks of arrays split among devices would be taken device by device, and so round differently on another
-    number of them; of gathered ones it is taken in one order. Derivatives are gathered as well. The barrier keeps what
-    is computed from them apart from what they are computed by, so that it is compiled alike.
-    """
-    whole = NamedSharding(task_mesh(num_tasks), PartitionSpec())
-    return jax.lax.optimization_barrier(jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, whole), tree))
+    of_each = over_tasks(function, shared=shared)
+    return lambda *arguments: jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), of_each(*arguments))

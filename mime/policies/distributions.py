@@ -36,18 +36,24 @@ class Gaussian(eqx.Module):
 
 
 class Categorical(eqx.Module):
-    """A distribution over discrete actions."""
+    """A distribution over discrete actions.
+
+    Attributes:
+        logits: Of each.
+        start: The first action's number.
+    """
 
     logits: Float[Array, "*batch choices"]
+    start: int = eqx.field(static=True, default=0)
 
     def sample(self, *, key: PRNGKeyArray) -> Int[Array, "*batch"]:
         """One action."""
-        return jax.random.categorical(key, self.logits)
+        return self.start + jax.random.categorical(key, self.logits)
 
     def log_prob(self, action: Int[Array, "*batch"]) -> Float[Array, "*batch"]:
         """Logarithm of the probability of `action`."""
         log_probabilities = jax.nn.log_softmax(self.logits)
-        return jnp.take_along_axis(log_probabilities, action[..., None], axis=-1)[..., 0]
+        return jnp.take_along_axis(log_probabilities, action[..., None] - self.start, axis=-1)[..., 0]
 
     def kl(self, other: "Categorical") -> Float[Array, "*batch"]:
         """Kullback-Leibler divergence KL(self || other), in nats."""

@@ -1,5 +1,6 @@
 """Policies without memory: multilayer perceptrons for continuous and for discrete actions."""
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
+from mime.envs.environment import ActionUnits
 from mime.policies.distributions import Categorical, Distribution, Gaussian
 from mime.policies.layers import affine, hidden_features, perceptron, xavier_layers
 from mime.policies.policy import Behaviour, Policy
@@ -61,6 +63,13 @@ class FeedforwardPolicy(Policy):
         """The arrays of the hidden layers: layer1.weight, layer1.bias, ..."""
         named = {f"layer{number}": layer for number, layer in enumerate(self.layers, start=1)}
         return {f"{name}.{part}": getattr(layer, part) for name, layer in named.items() for part in ("weight", "bias")}
+
+    def _with(self, **fixed: Any) -> Any:
+        """The policy with other values of fields that are no arrays."""
+        twin = copy.copy(self)
+        for name, value in fixed.items():
+            object.__setattr__(twin, name, value)  # It is frozen, and nobody else has it yet.
+        return twin
 
     def _unscaled(self, named: dict[str, Array], power: int = 1) -> dict[str, Array]:
         """The named arrays of a network of unscaled inputs; with a power of -1, of scaled ones."""
@@ -142,6 +151,12 @@ class GaussianPolicy(FeedforwardPolicy):
             weight, bias, sigma = unit[:, None] * weight, jnp.array(self.centre) + unit * bias, jnp.log(unit) + sigma
         return self._unscaled(self.named_layers() | {"mu.weight": weight, "mu.bias": bias, "sigma": sigma})
 
+    def in_units(self, units: ActionUnits) -> "GaussianPolicy":
+        """With another centre and another unit."""
+        centre, unit = (0.0, 1.0) if self.unit is None else (np.array(self.centre), np.array(self.unit))
+        centre, unit = units.offset + units.gain * centre, units.gain * unit
+        return self._with(centre=tuple(centre.tolist()), unit=tuple(unit.tolist()))
+
     def acting(self) -> "GaussianPolicy":
         """The policy with a standard deviation of at least min_std."""
         return eqx.tree_at(lambda p: p.sigma, self, jnp.maximum(self.sigma, self.min_log_std))
@@ -173,6 +188,7 @@ class CategoricalPolicy(FeedforwardPolicy):
     layers: tuple[eqx.nn.Linear, ...]
     nonlinearity: str = eqx.field(static=True)
     input_scale: tuple[float, ...] | None = eqx.field(static=True)
+    start: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -185,11 +201,16 @@ class CategoricalPolicy(FeedforwardPolicy):
         key: PRNGKeyArray,
     ):
         self.layers = tuple(xavier_layers([observation_size, *hidden_sizes, num_actions], key=key))
+        self.start = 0
         self.nonlinearity, self.input_scale = nonlinearity, None if input_scale is None else tuple(input_scale)
 
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Categorical:
         """The distribution of the action in one state."""
-        return Categorical(logits=perceptron(self.layers, self.nonlinearity, self.scaled(observation)))
+        return Categorical(perceptron(self.layers, self.nonlinearity, self.scaled(observation)), self.start)
+
+    def in_units(self, units: ActionUnits) -> "CategoricalPolicy":
+        """With another number of the first action."""
+        return self._with(start=int(units.offset))
 
     def named_parameters(self) -> dict[str, Array]:
         """layer1.weight, layer1.bias, ...; the last layer gives the logits."""

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from mime.envs.environment import ActionUnits
 from mime.numerics.statistics import standardise
 from mime.policies.distributions import Categorical, Gaussian, Joint
 from mime.policies.draws import Draws, Independent
@@ -101,6 +102,10 @@ class LatentPolicy(Policy):
     def acting(self) -> "LatentPolicy":
         """With its network as it acts."""
         return eqx.tree_at(lambda p: p.policy, self, self.policy.acting())
+
+    def in_units(self, units: ActionUnits) -> "LatentPolicy":
+        """With its network in other units."""
+        return eqx.tree_at(lambda p: p.policy, self, self.policy.in_units(units))
 
     def named_parameters(self) -> dict[str, Array]:
         """Those of the network, latent.mean and latent.log_std."""

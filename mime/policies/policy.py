@@ -8,6 +8,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from mime.envs.environment import ActionUnits
 from mime.policies.distributions import Distribution
 from mime.policies.numpy_policy import NumpyPolicy
 
@@ -77,6 +78,10 @@ class Policy(eqx.Module):
     def in_numpy(self, named: dict[str, np.ndarray]) -> NumpyPolicy:
         """What a worker acts with, given its named parameters as they act."""
         return NumpyPolicy.named(named, self.nonlinearity)
+
+    @abstractmethod
+    def in_units(self, units: ActionUnits) -> "Policy":
+        """The policy with the same parameters whose actions are this one's in other units."""
 
     @abstractmethod
     def named_parameters(self) -> dict[str, Array]:

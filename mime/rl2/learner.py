@@ -13,13 +13,13 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mime.envs.task_environment import count_tasks
 from mime.exploration.bonus import Bonus
-from mime.numerics.parallel import gathered, over_tasks
+from mime.numerics.parallel import over_tasks, repeated
 from mime.policies.recurrent import GRU, RecurrentPolicy
 from mime.rl2.advantages import standardised
 from mime.rl2.critic import CriticStep, values
 from mime.rl2.outer_steps import Decided, PolicyStep, distributions
 from mime.rl2.rewards import RewardOfTrials
-from mime.sampling.episodes import Episodes, Sampler, named_stages, outcomes
+from mime.sampling.episodes import Episodes, Sampler, outcomes, stage_names
 
 Metrics = dict[str, Array]
 
@@ -113,20 +113,17 @@ class Rl2Learner:
     def adapt_and_evaluate(self, state: Rl2State, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Rl2Trial:
         """Trials of `num_steps` episodes and one more in each task; the memory starts empty in each trial."""
         sample_key, bonus_key = jax.random.split(key)
-        count = count_tasks(tasks)
-        policies = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), state.policy)
+        policies = repeated(state.policy, count_tasks(tasks))
         episodes = self.sampler.trials(policies, tasks, sample_key, num_episodes=num_steps + 1)
         return self.rewarded(state, episodes, bonus_key)
 
     @partial(jax.jit, static_argnums=0)
     def rewarded(self, state: Rl2State, episodes: Episodes, key: PRNGKeyArray) -> Rl2Trial:
         """The trials with their bonus, which only an episode with others after it has."""
-        count = episodes.rewards.shape[0]
         exploring = jax.tree.map(lambda leaf: leaf[:, :, :-1], episodes)
         gains = over_tasks(lambda own, trials, key: self.bonus.trial_rewards(own, trials, key=key), shared=state.bonus)
-        intrinsic = gains(exploring, jax.random.split(key, count))
-        # Gathered, so that all sums over tasks are taken in one order.
-        return gathered(Rl2Trial(episodes, jnp.pad(intrinsic, ((0, 0), (0, 0), (0, 1), (0, 0)))), count)
+        intrinsic = gains(exploring, jax.random.split(key, len(episodes.rewards)))
+        return Rl2Trial(episodes, jnp.pad(intrinsic, ((0, 0), (0, 0), (0, 1), (0, 0))))
 
     @partial(jax.jit, static_argnums=0)
     def improve(self, state: Rl2State, trial: Rl2Trial, key: PRNGKeyArray) -> tuple[Rl2State, Metrics]:
@@ -147,12 +144,10 @@ class Rl2Learner:
         inputs = jax.vmap(jax.vmap(state.policy.inputs))(*fields)
         rewards, valid = (x.reshape(*x.shape[:2], -1) for x in (rewards, episodes.valid))
         actions = episodes.actions.reshape(*valid.shape, *episodes.actions.shape[4:])
-        estimates = gathered(over_tasks(values, shared=state.critic)(inputs, valid), len(valid))
+        estimates = over_tasks(values, shared=state.critic)(inputs, valid)
         advantages = jax.vmap(jax.vmap(self.estimate))(rewards, estimates, valid)
         batch = Decided(inputs, actions, valid, standardised(advantages, valid), None)
-        batch = batch._replace(old=distributions(state.policy, batch, None))
-        # Gathered as well: what follows is split among devices, and a compiler would split the sums above with it.
-        return gathered((batch, advantages + estimates), len(valid))
+        return batch._replace(old=distributions(state.policy, batch, None)), advantages + estimates
 
     def stages(self, trial: Rl2Trial) -> Sequence[Episodes]:
         """The first episodes of all trials, the second ones, ...: `[tasks trials steps ...]`."""
@@ -164,12 +159,12 @@ class Rl2Learner:
         """Returns and success of each episode of a trial (`Train-k`, and `Valid` of the last), and of whole trials."""
         stages = self.stages(trial)
         metrics = outcomes(stages, self.sampler.environment.grid)
-        names = named_stages(range(len(stages)))
-        returns = {name: metrics[f"{name}/Returns"] for name in names}
+        metrics["TrialReturns"] = jnp.mean(jnp.sum(trial.episodes.returns(), axis=-1))
         gains = jnp.where(trial.episodes.valid, trial.intrinsic, 0)
-        intrinsic = {name: jnp.mean(jnp.sum(gains[:, :, place], axis=-1)) for name, place in names.items()}
-        total = {"TrialReturns": jnp.mean(jnp.sum(trial.episodes.returns(), axis=-1))}
-        return metrics | total | self.bonus.summary(returns, intrinsic, self.reward.logit)
+        for place, name in enumerate(stage_names(len(stages) - 1)[:-1]):
+            gain = jnp.mean(jnp.sum(gains[:, :, place], axis=-1))
+            metrics |= self.bonus.summary(name, metrics[f"{name}/Returns"], gain, self.reward.logit)
+        return metrics
 
     def tensors(self, state: Rl2State) -> dict[str, dict[str, Array]]:
         """The parameters that testing needs, by the file that they are exported to."""

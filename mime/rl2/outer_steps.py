@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, Shaped
 
-from mime.envs.task_environment import count_tasks
-from mime.numerics.parallel import gathered, mean_over_tasks, over_tasks
+from mime.numerics.parallel import mean_over_tasks, over_tasks
 from mime.numerics.statistics import masked_mean
 from mime.numerics.trpo import Trpo
 from mime.policies.distributions import Categorical, Gaussian
@@ -83,7 +83,7 @@ class Ppo:
 
     def loss(self, policy: RecurrentPolicy, trials: Decided) -> Float[Array, ""]:
         """Minus the clipped objective on trials of one task."""
-        new = of_a_task(policy, trials, self.bptt_steps)
+        new = of_a_task(policy, trials, bptt_steps=self.bptt_steps)
         ratio = jnp.exp(new.log_prob(trials.actions) - trials.old.log_prob(trials.actions))
         clipped = jnp.clip(ratio, 1 - self.clip_ratio, 1 + self.clip_ratio)
         gain = jnp.minimum(ratio * trials.advantages, clipped * trials.advantages)
@@ -151,7 +151,7 @@ class Surrogate:
         return Surrogate(jax.tree.map(lambda leaf: leaf[:, :trajectories], self.batch), self.bptt_steps)
 
 
-def of_a_task(policy: RecurrentPolicy, trials: Decided, bptt_steps: int | None) -> Gaussian | Categorical:
+def of_a_task(policy: RecurrentPolicy, trials: Decided, *, bptt_steps: int | None) -> Gaussian | Categorical:
     """The policy's distributions at all steps of the trials of one task."""
     unroll = jax.vmap(lambda inputs, valid: policy.network.unroll(inputs, valid, bptt_steps=bptt_steps))
     return policy.actions.distribution(unroll(trials.inputs, trials.valid))
@@ -159,11 +159,7 @@ def of_a_task(policy: RecurrentPolicy, trials: Decided, bptt_steps: int | None) 
 
 def distributions(policy: RecurrentPolicy, batch: Decided, bptt_steps: int | None) -> Gaussian | Categorical:
     """The policy's distributions at all steps of the trials of all tasks."""
-    count = count_tasks(batch)
-    # A copy for each task: derivatives are then summed over tasks in one order.
-    copies = gathered(jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), policy), count)
-    outputs = over_tasks(lambda policy, trials: of_a_task(policy, trials, bptt_steps))(copies, batch)
-    return gathered(outputs, count)
+    return over_tasks(partial(of_a_task, bptt_steps=bptt_steps), shared=policy)(batch)
 
 
 def mean_kl(new: Gaussian | Categorical, batch: Decided) -> Float[Array, ""]:

@@ -1,6 +1,7 @@
 """Files that are never torn: whole under their final name, or grown by whole lines."""
 
 import errno
+import hashlib
 import os
 from pathlib import Path
 
@@ -8,11 +9,23 @@ from pathlib import Path
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that any reader, at any time and after any crash, sees all of it or the version before."""
     temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def digest(path: Path) -> str | None:
+    """What tells a file's content from any other; None without a file."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 class LineFile:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +17,45 @@ import jax
 
 from mime.configuration import parsing
 from mime.configuration.keys import Configuration
+from mime.configuration.seeds import checked_seed
 from mime.errors import UserError
-from mime.runs.files import write_atomically
+from mime.runs.files import digest, write_atomically
 from mime.version import __version__
 
+EVENTS = "events.out.tfevents.*"
+UNFINISHED_TEST = ".test-"
+# What a run writes, as patterns; its configuration, which makes the folder a run's, is the last to be moved away.
 OWNED = (
-    "config.json",
     "policy.safetensors",
-    "dynamics.safetensors",
     "policy.th",
-    "dynamics.th",
     "policy.onnx",
+    "dynamics.safetensors",
+    "dynamics.th",
+    "fast_lr.safetensors",
+    "fast_lr.th",
     "checkpoints",
     "train_log.txt",
     "train_result.csv",
     "test_log.txt",
     "test_result.csv",
-    "train_trajectories",
-    "test",
-    "figures",
+    "unseen_log.txt",
+    "unseen_result.csv",
+    "figures/train.png",
+    "figures/test.png",
+    "figures/unseen.png",
+    EVENTS,
+    f"train_trajectories/{EVENTS}",
+    f"test/{EVENTS}",
+    f"unseen/{EVENTS}",
+    f"{UNFINISHED_TEST}*",
+    "config.json",
 )
+REPLACED = "replaced-"
+"""What the folders are called in which runs wait that --overwrite replaces, until the new one has a checkpoint."""
 # Of the folder's files; a change that an older version could not read gets a new number.
 FORMAT = 2
 # What a reader of an older format has to know.
 OLDER = {1: "in which eta was a logit and the warm-up an iteration shorter"}
-EVENTS = "events.out.tfevents.*"
 LIBRARIES = ("jax", "jaxlib", "equinox", "optax", "numpy", "gymnasium", "orbax-checkpoint", "safetensors")
 
 
@@ -57,7 +72,6 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
         self.figures = path / "figures"
         self.train_trajectories = path / "train_trajectories"
-        self.test = path / "test"
         self._lock: int | None = None
 
     def weights(self, name: str) -> Path:
@@ -66,50 +80,66 @@ class RunFolder:
 
     def owned_files(self) -> list[Path]:
         """What is there that a run wrote."""
-        named = [self.path / name for name in OWNED]
-        return [path for path in named if path.exists()] + sorted(self.path.glob(EVENTS))
+        return [path for pattern in OWNED for path in sorted(self.path.glob(pattern))]
 
-    def begin(self, experiment: Configuration, seed: int, *, resume: bool, overwrite: bool) -> None:
-        """Make the folder ready for training, and write down what is to be trained.
+    def prepare(self, experiment: Configuration, seed: int, *, resume: bool, overwrite: bool) -> None:
+        """Lock the folder, and refuse what may not be trained here. Nothing that is there changes.
 
         Args:
             experiment: The configuration.
             seed: Of everything random.
             resume: Continue the run that is there.
-            overwrite: Delete what an earlier run wrote, and nothing else.
+            overwrite: Replace the run that is there.
 
         Raises:
-            UserError: If there is nothing to continue, or it is something else, or must not be overwritten.
+            UserError: If there is nothing to continue, or it is something else, or must not be replaced.
         """
         if resume:
             _require_same(*self.read_config(), experiment, seed)
-            self.lock()
-        else:
-            self.create(overwrite=overwrite)
-        self.write_config(experiment, seed)
-
-    def create(self, *, overwrite: bool) -> None:
-        """Make the folder ready for a new run.
-
-        Args:
-            overwrite: Delete what an earlier run wrote, and nothing else.
-
-        Raises:
-            UserError: If an earlier run is there and may not be overwritten, or the folder cannot be written.
-        """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
             existing = self.owned_files()
-            if existing and not overwrite:
-                raise UserError(
-                    f"{self.path}: holds a run already ({existing[0].name}). Choose another --output-folder, continue"
-                    " it with --resume, or replace it with --overwrite"
-                )
-            for path in existing:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+        if resume or not existing:
+            return
+        if not overwrite:
+            raise UserError(
+                f"{self.path}: holds a run already ({existing[0].name}). Choose another --output-folder, continue"
+                " it with --resume, or replace it with --overwrite"
+            )
+        if not self._holds_a_run():
+            raise UserError(
+                f"{self.path}: holds {existing[0].relative_to(self.path)}, but no run of mime, which would have a"
+                " config.json; --overwrite replaces nothing else. Choose another --output-folder, or move it away"
+            )
+
+    def _holds_a_run(self) -> bool:
+        try:
+            return {"experiment", "seed"} <= json.loads(self.config.read_bytes()).keys()
+        except (OSError, ValueError, AttributeError):
+            return False
+
+    def set_aside(self) -> None:
+        """Move the run that is there into `replaced-1`, or the next number that is free."""
+        existing = self.owned_files()
+        if not existing:
+            return
+        place = next(place for n in count(1) if not (place := self.path / f"{REPLACED}{n}").exists())
+        for path in existing:
+            target = place / path.relative_to(self.path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.rename(target)
+
+    def replaced(self) -> list[Path]:
+        """Runs that were set aside."""
+        return sorted(self.path.glob(f"{REPLACED}[0-9]*"))
+
+    def remove_replaced(self) -> None:
+        """Remove the runs that were set aside: there is one in their place."""
+        for place in self.replaced():
+            shutil.rmtree(place)
 
     def lock(self) -> None:
         """Keep other processes from writing here until this one ends.
@@ -117,11 +147,14 @@ class RunFolder:
         Raises:
             UserError: If another process has the lock.
         """
+        if self._lock is not None:
+            return
         self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(self._lock, 32, 0).decode() or "unknown"
+            self.unlock()
             raise UserError(
                 f"{self.path}: process {owner} is training here; wait for it, or choose another --output-folder"
             ) from None
@@ -136,14 +169,24 @@ class RunFolder:
 
     def write_config(self, experiment: Configuration, seed: int) -> None:
         """Write `config.json`: the configuration, and when, where and with what each start of the run was made."""
-        history = json.loads(self.config.read_bytes()).get("history", []) if self.config.exists() else []
+        before = json.loads(self.config.read_bytes()) if self.config.exists() else {}
+        history = before.get("history", [])
         document = {
             "format": FORMAT,
             "method": experiment.method,
             "seed": seed,
             "experiment": experiment.as_keys(),
             "history": [*history, _circumstances()],
+            "tests": before.get("tests", []),
         }
+        write_atomically(self.config, json.dumps(document, indent=2).encode())
+
+    def record_test(self, *, num_batches: int, num_steps: int, seed: int) -> None:
+        """Write into `config.json` how the weights that are there were tested, and when, where and with what."""
+        document = json.loads(self.config.read_bytes())
+        protocol = {"num-batches": num_batches, "num-steps": num_steps, "seed": seed}
+        test = protocol | {"weights": digest(self.weights("policy"))} | _circumstances()
+        document["tests"] = [*document.get("tests", []), test]
         write_atomically(self.config, json.dumps(document, indent=2).encode())
 
     def read_config(self) -> tuple[Configuration, int]:
@@ -171,14 +214,17 @@ class RunFolder:
                 f"{path}: format {format_} is of another version of mime, {which}; this one reads {FORMAT}. Train the"
                 " run again, or use the version that made it"
             )
-        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-            raise UserError(f"{path}: seed: {seed!r} must be a whole number, 0 or more")
+        try:
+            seed = checked_seed(seed)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
         return parsing.parse(keys, source=str(path)), seed
 
 
 def _require_same(old: Configuration, old_seed: int, new: Configuration, new_seed: int) -> None:
     before, after = old.as_keys() | {"seed": old_seed}, new.as_keys() | {"seed": new_seed}
-    changed = [key for key in before if before[key] != after.get(key) and key != old.LENGTH]
+    # As texts, in which NaN is NaN, and 1 is not true.
+    changed = [key for key in before if repr(before[key]) != repr(after.get(key)) and key != old.LENGTH]
     if changed:
         lines = [f"{key}: {after.get(key)!r}, but the run has {before[key]!r}" for key in changed]
         raise UserError(

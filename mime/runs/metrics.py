@@ -7,6 +7,7 @@ import numpy as np
 
 from mime.configuration.keys import Configuration
 from mime.envs.external.hosted_environment import HostedEnvironment
+from mime.numerics.formatting import number
 from mime.numerics.trpo import OuterStep
 from mime.sampling.episodes import FIRST_STAGE, INNER_STAGE, LAST_STAGE, Episodes, named_stages
 
@@ -87,7 +88,7 @@ def log_line(row: Row, experiment: Configuration, seconds: float) -> str:
 def before_and_after(row: Row) -> str:
     """Return and success before adaptation and after it, for a line of the log."""
     return (
-        f"return {row[f'{FIRST_STAGE}/Returns']:.3f} -> {row[f'{LAST_STAGE}/Returns']:.3f}"
+        f"return {number(row[f'{FIRST_STAGE}/Returns'])} -> {number(row[f'{LAST_STAGE}/Returns'])}"
         f"  success {row[f'{FIRST_STAGE}/Success']:.2f} -> {row[f'{LAST_STAGE}/Success']:.2f}"
     )
 

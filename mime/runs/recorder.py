@@ -125,11 +125,11 @@ def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:
     growing += [*folder.glob(EVENTS), *(folder / "train_trajectories").glob(EVENTS)]
     for path in growing:
         size = sizes.get(str(path.relative_to(folder)))
-        if size is not None:
+        if size is None:
+            path.unlink(missing_ok=True)
+        elif path.exists() and path.stat().st_size > size:  # Made longer, a file would get zeros.
             with open(path, "r+b") as file:
                 file.truncate(size)
-        elif path.exists():
-            path.unlink()
 
 
 @contextmanager

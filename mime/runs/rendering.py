@@ -1,5 +1,6 @@
 """Pictures of trials, and films of a trained run: an episode before adaptation and one after, of a held-out task."""
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,12 +14,14 @@ from jaxtyping import UInt8
 
 from mime.drawing.trajectories import before_and_after
 from mime.envs.environment import Environment
+from mime.envs.external.checks import cause
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError
-from mime.meta.adaptation import repeated
+from mime.numerics.parallel import repeated
 from mime.policies.policy import Policy
+from mime.runs.files import write_atomically
 from mime.runs.folder import RunFolder
 from mime.runs.recorder import Recorder
 from mime.runs.setup import TESTING, build_environment, load_weights, set_up, stream
@@ -58,7 +61,9 @@ def draw_trial(
     recorder.picture("TrainTrajectories", picture(environment, tasks, before, f"{caption}, before adaptation"), x)
     recorder.picture("ValidTrajectories", picture(environment, tasks, after, f"{caption}, after adaptation"), x)
     path.parent.mkdir(exist_ok=True)
-    before_and_after(environment, tasks, before, after, caption).savefig(path, dpi=150)
+    content = io.BytesIO()
+    before_and_after(environment, tasks, before, after, caption).savefig(content, dpi=150)
+    write_atomically(path, content.getvalue())
 
 
 def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, resources: Resources = HERE) -> Path:
@@ -92,8 +97,9 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
         environment = run.environment
         assert isinstance(environment, HostedEnvironment)
         tasks, name = _chosen(environment, task)
-        before = repeated(run.policy, count_tasks(tasks))
-        after = run.adapt_all(tasks, num_steps=num_steps, key=key)
+        # The learner's own, whose actions are translated where they are taken.
+        before = repeated(run.state.policy, count_tasks(tasks))
+        after = run.learner.adapt_to(run.state, tasks, key, num_steps=num_steps)[0].policy
     path = folder.figures / f"render-{name}.mp4"
     _write_mp4(path, [frame for policy in (before, after) for frame in filmed(environment, policy, tasks[0], key)])
     return path
@@ -108,12 +114,15 @@ def filmed(environment: HostedEnvironment, policies: Policy, task: Any, key: jax
     studio = environment.drawing()
     request = Request(task, numpy_policies(policies)[0], words_of(key), 1)
     try:
-        with closing(_Camera(studio.enter(task))) as camera:
+        with closing(studio):
+            camera = _Camera(studio.enter(task))
             studio.enter = lambda task: camera
             rollout(studio, request)
+    except UserError:
+        raise
     except Exception as error:  # OpenGL's many ways to be missing.
         raise UserError(
-            f"cannot render here: {type(error).__name__}: {error}. Without a display, install EGL or OSMesa and set"
+            f"cannot render here: {cause(error)}. Without a display, install EGL or OSMesa and set"
             " MUJOCO_GL to egl or osmesa"
         ) from error
     return camera.frames
@@ -128,7 +137,10 @@ class _Camera(gymnasium.Wrapper):
 
     def step(self, action: Any):
         result = self.env.step(action)
-        self.frames.append(np.ascontiguousarray(self.env.render()))
+        frame: Any = self.env.render()
+        if np.ndim(frame) != 3:
+            raise UserError(f"render() returned {frame!r:.60}, but it must return a picture [height width 3]")
+        self.frames.append(np.ascontiguousarray(frame))
         return result
 
 

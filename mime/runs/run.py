@@ -1,6 +1,8 @@
 """One seed's meta-training: its state between two meta-iterations, and the folder that records it."""
 
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import jax
@@ -9,6 +11,7 @@ from jaxtyping import PRNGKeyArray
 
 from mime.configuration.keys import Configuration
 from mime.envs.weakened import plain
+from mime.errors import UserError
 from mime.runs import weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.folder import RunFolder
@@ -19,15 +22,18 @@ from mime.runs.setup import TRAINING, Setup, stream
 
 
 class Run:
-    """A seed's training, between two meta-iterations.
+    """A seed's training, between two meta-iterations. Nothing is written before `begin`.
 
     Args:
         experiment: The configuration.
-        folder: Made ready by `create`, or on resuming locked.
+        folder: Prepared.
         seed: Of everything random.
         setup: Of the experiment and the seed.
-        resume: Go on from the newest intact checkpoint.
+        resume: Go on from the newest checkpoint that can be read.
         warn: Called with anything the user should know at once.
+
+    Raises:
+        UserError: If there is something to go on from, but no checkpoint that can be read.
     """
 
     def __init__(
@@ -41,38 +47,74 @@ class Run:
         warn: Callable[[str], None],
     ):
         self.experiment, self.folder, self.seed, self.setup, self.warn = experiment, folder, seed, setup, warn
-        self.state = setup.state
-        self._checkpoints = Checkpoints(folder.checkpoints)
-        record: dict[str, Any] = {}
+        self.state, self._resuming = setup.state, resume
+        self._record: dict[str, Any] = {}
         if resume:
-            restored, record, damaged = self._checkpoints.restore(self.state)
-            self.state = self.state if restored is None else restored
-            for message in damaged:
-                warn(message)
-            cut_back(folder.path, record.get("sizes", {}))
-        self.row: Row = record.get("row", {})
+            self._restore()
+        self.row: Row = self._record.get("row", {})
         self.iteration = int(self.state.iteration)
         self.saved: int | None = None
         """Iteration of the newest checkpoint that this process has begun to write."""
-        self._env_steps = record.get("env_steps", 0)
+        self._env_steps = self._record.get("env_steps", 0)
+        # Whoever saves a run whose iteration does not end is another thread.
+        self._whole = threading.RLock()
+
+    def _restore(self) -> None:
+        table = self.folder.path / "train_result.csv"
+        restored = None
+        if self.folder.checkpoints.exists():
+            with closing(Checkpoints(self.folder.checkpoints)) as checkpoints:
+                restored = checkpoints.restore(self.state)
+        if restored is not None:
+            self.state, self._record, messages = restored
+            for message in messages:
+                self.warn(message)
+        elif table.exists() and table.stat().st_size:
+            raise UserError(
+                f"{self.folder.checkpoints}: has no checkpoint to resume from; nothing was changed. Bring it back, or"
+                " train anew with --overwrite"
+            )
+        size = self._record.get("sizes", {}).get(table.name, 0)
+        if size and (not table.exists() or table.stat().st_size < size):
+            raise UserError(
+                f"{table}: has lost rows that it had when checkpoint {int(self.state.iteration)} was written; bring it"
+                " back, or train anew with --overwrite"
+            )
+
+    def begin(self) -> None:
+        """Take the folder over: from now on it records this run."""
+        if self._resuming:
+            cut_back(self.folder.path, self._record.get("sizes", {}))
+        else:
+            self.folder.set_aside()
+        self.folder.write_config(self.experiment, self.seed)
+        self._checkpoints = Checkpoints(self.folder.checkpoints)
         self.recorder = Recorder(
-            folder.path,
+            self.folder.path,
             "train",
-            events=folder.path,
-            pictures=folder.train_trajectories,
+            events=self.folder.path,
+            pictures=self.folder.train_trajectories,
             x_axis="TotalEnvSteps",
             start=self.iteration,
         )
         if self.iteration == 0:
-            self.recorder.about(hparams_started(experiment, seed))
-            for remark in getattr(setup.environment, "remarks", ()):
+            self.recorder.about(hparams_started(self.experiment, self.seed))
+            # From now on there always is one to resume from.
+            self.save()
+            self._checkpoints.finish()
+            for remark in getattr(self.setup.environment, "remarks", ()):
                 self.recorder.log(remark)
-                warn(remark)
+                self.warn(remark)
 
     @property
     def finished(self) -> bool:
         """Whether all its meta-iterations are done."""
         return self.iteration >= self.experiment.iterations
+
+    @property
+    def kept(self) -> int:
+        """Iteration of the newest checkpoint on disk; 0 if nothing is to be kept."""
+        return self._checkpoints.newest()
 
     def draw(self) -> tuple[Any, PRNGKeyArray]:
         """The next meta-iteration's tasks and key."""
@@ -81,6 +123,10 @@ class Run:
 
     def advance(self, state: Any, metrics: dict[str, Any], tasks: Any, trial: Any, seconds: float) -> None:
         """Take over a meta-iteration's results: record them, and save what is due."""
+        with self._whole:
+            self._advance(state, metrics, tasks, trial, seconds)
+
+    def _advance(self, state: Any, metrics: dict[str, Any], tasks: Any, trial: Any, seconds: float) -> None:
         stages = self.setup.learner.stages(trial)
         metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
         metrics |= class_metrics(self.setup.environment, getattr(self.setup.environment, "classes", ()), tasks, stages)
@@ -107,18 +153,24 @@ class Run:
             for name, tensors in self.setup.learner.tensors(self.state).items():
                 weights.save(self.folder.weights(name), tensors)
             self.saved = self.iteration
+            if self.iteration and self.folder.replaced():
+                self._checkpoints.finish()
+                self.folder.remove_replaced()
 
     def finish(self) -> None:
         """Save, and wait until everything is on disk."""
-        self.save()
-        self._checkpoints.finish()
-        if self.finished:
-            self.recorder.about(hparams_finished())
+        with self._whole:
+            self.save()
+            self._checkpoints.finish()
+            if self.finished:
+                self.recorder.about(hparams_finished())
 
     def close(self) -> None:
         """Close the files."""
         self.recorder.close()
         self._checkpoints.close()
+        for place in self.folder.replaced():
+            self.warn(f"{self.folder.path}: there is no checkpoint of the new run; the old one is in {place}")
 
     def _due(self, every: int) -> bool:
         return self.finished or self.iteration % every == 0

@@ -13,6 +13,7 @@ from mime.configuration.pearl import PearlExperiment
 from mime.configuration.rl2 import Rl2Experiment
 from mime.envs import registration
 from mime.envs.environment import Environment
+from mime.envs.external.checks import EnvironmentMistake, cause
 from mime.envs.observed_reward import with_observed_reward
 from mime.envs.task_environment import count_tasks
 from mime.envs.weakened import weakened
@@ -140,8 +141,10 @@ def set_up(
     environment = build_environment(experiment, source=source) if like is None else like.environment
     try:
         environment.observation_space  # noqa: B018 (somebody's environment is built now)
+    except (ValueError, EnvironmentMistake) as error:
+        raise UserError(f"{experiment.env_name}: {error}") from None
     except Exception as error:  # Whatever it raises.
-        raise UserError(f"{experiment.env_name}: cannot be built: {type(error).__name__}: {error}") from error
+        raise UserError(f"{experiment.env_name}: cannot be built: {cause(error)}") from error
     try:
         if isinstance(experiment, Experiment):
             return _set_up_gradients(experiment, environment, seed, resources, like)
@@ -208,8 +211,16 @@ def _set_up_gradients(
 
 
 def stream(seed: int, purpose: int) -> PRNGKeyArray:
-    """A run's random key for one purpose."""
-    return jax.random.fold_in(jax.random.key(seed), purpose)
+    """A run's random key for one purpose.
+
+    Args:
+        seed: Below 2^63.
+        purpose: Which stream.
+    """
+    # JAX takes 32 bits of a seed, and says nothing of the others.
+    low, high = seed % 2**32, seed // 2**32
+    key = jax.random.key(low)
+    return jax.random.fold_in(jax.random.fold_in(key, high) if high else key, purpose)
 
 
 def load_weights(folder: RunFolder, setup: Setup) -> Any:

@@ -34,8 +34,8 @@ class TrainedRun:
 
     @property
     def policy(self) -> Policy:
-        """The policy before adaptation: maps an observation to a distribution of actions."""
-        return self.state.policy
+        """The policy before adaptation: maps an observation to a distribution of actions in the environment's units."""
+        return in_environment_units(self.state.policy, self.environment)
 
     def adapt(self, task: Any, *, num_steps: int = 1, seed: int = 1) -> Policy:
         """The policy after inner steps in one task.
@@ -61,7 +61,7 @@ class TrainedRun:
     def adapt_all(self, tasks: Any, *, num_steps: int, key: PRNGKeyArray) -> Policy:
         """The policies after inner steps in several tasks; both have a leading `tasks` axis."""
         agents, _ = self.learner.adapt_to(self.state, tasks, key, num_steps=num_steps)
-        return agents.policy
+        return in_environment_units(agents.policy, self.environment)
 
     def close(self) -> None:
         """End worker processes, if there are any."""
@@ -72,6 +72,15 @@ class TrainedRun:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def in_environment_units(policy: Policy, environment: Environment) -> Policy:
+    """The learner's policy for those who act in the environment without this package.
+
+    With `normalization_scale`, or discrete actions that do not begin with 0, workers translate what the learner's
+    policy does.
+    """
+    return policy if environment.action_units is None else policy.in_units(environment.action_units)
 
 
 def load_run(folder: RunFolder, resources: Resources = HERE) -> TrainedRun:

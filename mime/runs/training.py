@@ -1,5 +1,6 @@
 """Meta-training from a configuration to run folders."""
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -9,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from mime.configuration.keys import Configuration
-from mime.errors import Failure
+from mime.configuration.seeds import checked_seed
+from mime.errors import Failure, UserError
 from mime.runs.folder import RunFolder
 from mime.runs.metrics import Row
 from mime.runs.recorder import messages_to
@@ -32,6 +34,7 @@ class TrainingResult(NamedTuple):
 
 def train(experiment: Configuration, folder: RunFolder, *, seed: int, **options: Any) -> TrainingResult:
     """Meta-train with one seed: `train_seeds` of a single folder, with its options."""
+    seed = checked_seed(seed)
     return train_seeds(experiment, {seed: folder}, **options)[seed]
 
 
@@ -39,7 +42,8 @@ def train_seeds(
     experiment: Configuration,
     folders: Mapping[int, RunFolder],
     *,
-    resume: bool,
+    resume: bool = False,
+    overwrite: bool = False,
     resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
     warn: Callable[[str], None] = lambda message: None,
@@ -49,47 +53,101 @@ def train_seeds(
     Everything is compiled once. A processor's seeds take their meta-iterations one after the other, each with the very
     numbers of a run of its own; a GPU's take them together, which rounds differently.
 
+    Whatever can be refused is refused before anything is written. A run that is replaced waits beside the new one until
+    that has a checkpoint.
+
     Args:
         experiment: The configuration.
-        folders: Of each seed; made ready by `create`, or on resuming locked.
-        resume: Go on from the newest intact checkpoints.
+        folders: Of each seed.
+        resume: Go on from the newest checkpoints that can be read.
+        overwrite: Replace the runs that are there.
         resources: Where the episodes of environments outside JAX are collected.
-        report: Called with the metrics of every meta-iteration.
+        report: Called with a copy of the metrics of every meta-iteration. If it raises anything, so does this, with
+            everything saved; the same for `warn`.
         warn: Called with anything the user should know at once.
 
     Returns:
-        How training ended for each seed. A signal (SIGINT, SIGTERM) ends it after the iteration under way.
+        How training ended for each seed. A signal ends it after the iteration under way.
 
     Raises:
+        UserError: If a run is there already, there is none to go on with or another one, or the experiment cannot be
+            run.
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
+    if resume and overwrite:
+        raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
+    folders = {checked_seed(seed): folder for seed, folder in folders.items()}
+    options = {"resume": resume, "overwrite": overwrite, "resources": resources}
+    try:
+        return _trained(experiment, folders, **options, report=_marked(report), warn=_marked(warn))
+    except _Raised as raised:
+        raise raised.error from None
+
+
+def _trained(
+    experiment: Configuration,
+    folders: Mapping[int, RunFolder],
+    *,
+    resume: bool,
+    overwrite: bool,
+    resources: Resources,
+    report: Callable[[Row], None],
+    warn: Callable[[str], None],
+) -> dict[int, TrainingResult]:
     runs: list[Run] = []
+    begun: list[Run] = []
+
+    def finish() -> None:
+        for run in begun:
+            run.finish()
+
     with ExitStack() as stack:
         for seed, folder in folders.items():
-            setup = set_up(experiment, seed, resources, like=runs[0].setup if runs else None)
-            if not runs and setup.sampler is not None:
-                stack.callback(setup.sampler.close)
-            runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=warn))
-            stack.callback(runs[-1].close)
-        stop = stack.enter_context(stop_requested())
-        for run in runs:
-            stack.enter_context(messages_to(run.recorder.log, warn))
-        step = _Step(runs[0].setup.learner)
+            stack.callback(folder.unlock)
+            folder.prepare(experiment, seed, resume=resume, overwrite=overwrite)
         try:
+            for seed, folder in folders.items():
+                setup = set_up(experiment, seed, resources, like=runs[0].setup if runs else None)
+                if not runs and setup.sampler is not None:
+                    stack.callback(setup.sampler.close)
+                runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=warn))
+            for run in runs:
+                run.begin()
+                begun.append(run)
+                stack.callback(run.close)
+                stack.enter_context(messages_to(run.recorder.log, warn))
+            stop = stack.enter_context(stop_requested(finish))
+            step = _Step(runs[0].setup.learner)
             while not stop.is_set() and not all(run.finished for run in runs):
                 lowest = min(run.iteration for run in runs)
                 for row in step([run for run in runs if run.iteration == lowest]):
-                    report(row)
-            for run in runs:
-                run.finish()
-        except Failure:
-            for run in runs:
-                run.finish()
+                    report(dict(row))
+            finish()
+        except (Failure, _Raised):
+            finish()
             raise
         except OSError as error:
-            raise Failure(_what_is_kept(error, runs)) from None
+            raise Failure(_what_is_kept(error, begun, folders)) from None
         interrupted = stop.is_set()
         return {run.seed: TrainingResult(run.iteration, interrupted and not run.finished, run.row) for run in runs}
+
+
+class _Raised(BaseException):
+    """Something that the caller's function raised, whatever it was, told from what goes wrong here."""
+
+    def __init__(self, error: BaseException):
+        super().__init__(error)
+        self.error = error
+
+
+def _marked(function: Callable[[Any], Any]) -> Callable[[Any], None]:
+    def call(argument: Any) -> None:
+        try:
+            function(argument)
+        except BaseException as error:
+            raise _Raised(error) from None
+
+    return call
 
 
 class _Step:
@@ -128,11 +186,11 @@ def _in_order(results: tuple, tasks: Any) -> tuple:
     return state, metrics, tasks, trial
 
 
-def _what_is_kept(error: OSError, runs: Sequence[Run]) -> str:
-    saved = [run for run in runs if run.saved is not None]
-    kept = ", ".join(f"the checkpoint of iteration {run.saved}" for run in saved) or "nothing"
-    path = runs[0].folder.path
+def _what_is_kept(error: OSError, runs: Sequence[Run], folders: Mapping[int, RunFolder]) -> str:
+    kept = ", ".join(f"the checkpoint of iteration {run.kept}" for run in runs if run.kept) or "nothing"
+    path = next(iter(folders.values())).path
+    folder = shlex.quote(str(path if len(folders) == 1 else path.parent))
     return (
         f"{error.filename or path}: {error.strerror or error}. Kept: {kept}. When that is mended, continue"
-        f" with: python train.py --output-folder {path if len(runs) == 1 else path.parent} --resume"
+        f" with: python train.py --output-folder {folder} --resume"
     )

@@ -3,17 +3,18 @@
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from mime.envs.registration import make_hosted
 from mime.errors import UserError
-from mime.sampling.hosted import WorkerFailure, report_failure
-from mime.sampling.rollouts import Fields, Request, rollout
+from mime.sampling.host import Answer, Collected, Host
+from mime.sampling.hosted import Failures, WorkerFailure, accepted, pickled
+from mime.sampling.rollouts import Request
 
-SECONDS_TO_START = 60.0
+SECONDS_TO_START, SECONDS_TO_CLOSE = 60.0, 5.0
 
 
 class RolloutActor:
@@ -21,14 +22,18 @@ class RolloutActor:
 
     def __init__(self, path: list[str], env_name: str, env_kwargs: dict[str, Any]):
         sys.path[:] = path + [folder for folder in sys.path if folder not in path]
-        self._environment = make_hosted(env_name, env_kwargs)
+        self._host = Host(env_name, env_kwargs)
 
-    def collect(self, request: Request) -> Fields:
-        """The fields of the request's episodes."""
-        return rollout(self._environment, request)
+    def collect(self, request: bytes) -> Answer:
+        """The answer to a pickled request."""
+        return self._host.answer(request)
 
     def ready(self) -> None:
         """Returns once the actor has been started."""
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._host.close()
 
 
 class _Pending(NamedTuple):
@@ -67,34 +72,36 @@ class RayWorkers:
             raise UserError(f"--ray-address: {address}: {error}") from None
         number = number or int(ray.cluster_resources().get("CPU", 1))
         self._actor_class = ray.remote(num_cpus=1, max_restarts=-1)(RolloutActor)
-        self._setup, self._timeout = (sys.path, env_name, env_kwargs), timeout
+        self._setup, self._timeout, self._env_name = (sys.path, env_name, env_kwargs), timeout, env_name
         self._actors = self._started(number)
 
-    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
+    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Collected]:
         """See `mime.sampling.hosted.Workers`."""
-        collected: dict[int, Fields] = {}
-        failures = [0] * len(requests)
+        collected: dict[int, Collected] = {}
+        failures = Failures(requests, describe)
         waiting, idle = list(reversed(range(len(requests)))), list(self._actors)
         pending: dict[ray.ObjectRef, _Pending] = {}
         while waiting or pending:
             while waiting and idle:
                 actor, place = idle.pop(), waiting.pop()
-                reference = actor.collect.remote(requests[place])
+                reference = actor.collect.remote(pickled(requests[place]))
                 pending[reference] = _Pending(actor, place, time.monotonic() + self._timeout)
             for reference in self._ready_or_late(pending):
                 actor, place, _ = pending.pop(reference)
                 try:
                     collected[place] = self._result(reference)
+                    failures.overcome(place)
                 except WorkerFailure as failure:
-                    failures[place] += 1
-                    report_failure(describe(requests[place].task), str(failure), failures[place])
+                    failures.add(place, failure)
                     actor = self._replaced(actor)
                     waiting.append(place)
                 idle.append(actor)
         return [collected[place] for place in range(len(requests))]
 
     def close(self) -> None:
-        """Leave the cluster, which ends the actors."""
+        """Have the actors close their environments, and leave the cluster, which ends them."""
+        with suppress(GetTimeoutError, RayActorError, RayTaskError):
+            ray.get([actor.close.remote() for actor in self._actors], timeout=SECONDS_TO_CLOSE)
         ray.shutdown()
 
     def _started(self, number: int) -> list[ray.actor.ActorHandle]:
@@ -116,17 +123,17 @@ class RayWorkers:
         now = time.monotonic()
         return ready or [reference for reference, request in pending.items() if request.deadline <= now]
 
-    @staticmethod
-    def _result(reference: ray.ObjectRef) -> Fields:
+    def _result(self, reference: ray.ObjectRef) -> Collected:
         try:
+            fields, remarks = accepted(self._env_name, ray.get(reference, timeout=0))
             # A copy: what Ray returns is a read-only view of its own store.
-            return {name: field.copy() for name, field in ray.get(reference, timeout=0).items()}
+            return Collected({name: field.copy() for name, field in fields.items()}, remarks)
         except GetTimeoutError:
             raise WorkerFailure("its worker gave no answer in time") from None
         except RayActorError as error:
             raise WorkerFailure(f"its worker died: {error}") from None
         except RayTaskError as error:
-            raise WorkerFailure(f"the environment raised an error:\n{error}") from None
+            raise WorkerFailure(f"its worker failed: {error}") from None
 
     def _replaced(self, actor: ray.actor.ActorHandle) -> ray.actor.ActorHandle:
         """Another actor in place of one that died or hangs."""

@@ -1,15 +1,10 @@
 """Sampling from environments outside JAX: one call to a worker process for all trajectories of a task."""
 
+import copy
 import logging
-import os
-import subprocess
-import sys
+import pickle
 import time
-import weakref
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import jax
@@ -18,32 +13,43 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
 from mime.envs.external.hosted_environment import HostedEnvironment, as_tasks, words_of
-from mime.errors import Failure
+from mime.errors import Failure, UserError
 from mime.sampling.episodes import Episodes
+from mime.sampling.host import Answer, Collected, Raised, Refused
 from mime.sampling.rollouts import ActingPolicy, Fields, Request
-from mime.sampling.worker import WorkerSetup
 
 MAX_FAILURES = 3
 TIMEOUT = 600.0
+LARGEST = 1e18
+"""Numbers beyond this have squares, or sums over a layer's inputs, that float32 cannot hold."""
 logger = logging.getLogger(__name__)
 
 
 class WorkerFailure(Exception):
-    """Why a worker did not collect the episodes of a request."""
+    """Why a worker did not collect the episodes of a request.
+
+    Attributes:
+        traceback: Of the environment's error, if it raised one.
+    """
+
+    def __init__(self, reason: str, traceback: str = ""):
+        super().__init__(reason)
+        self.traceback = traceback
 
 
 @runtime_checkable
 class Workers(Protocol):
     """Processes that collect episodes."""
 
-    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
-        """The fields of each request's episodes, in the order of the requests.
+    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Collected]:
+        """The answers to the requests, in the order of the requests.
 
         Args:
             requests: Each for whichever worker is free.
             describe: Gives a task a name, for messages.
 
         Raises:
+            UserError: If the environment or its tasks are not what they must be.
             Failure: If the episodes of a request failed several times.
         """
         ...
@@ -83,12 +89,15 @@ class HostedSampler:
 
     def __init__(self, environment: HostedEnvironment, num_trajectories: int, workers: Workers):
         self.environment, self.num_trajectories, self.workers = environment, num_trajectories, workers
+        self._said: set[str] = set()
+        self._has_collected = False
 
     def __call__(self, policies: PolicyOfWorkers, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis.
 
         Raises:
-            Failure: If the episodes of a task keep failing.
+            UserError: If what the environment gives is not what it declares, from the first episodes on.
+            Failure: If it is not later on, or the episodes of a task keep failing.
         """
         entropy, acting_policies = words_of(key), numpy_policies(policies)
         latents = drawn_latents(policies, jax.random.split(key, (len(tasks), self.num_trajectories)))
@@ -97,9 +106,19 @@ class HostedSampler:
             Request(task, policy, (*entropy, place), self.num_trajectories, latent)
             for place, (task, policy, latent) in enumerate(zip(tasks, acting_policies, latents, strict=True))
         ]
-        fields = self.workers.collect(requests, self.environment.describe)
-        for task, collected in zip(tasks, fields):
+        try:
+            answers = self.workers.collect(requests, self.environment.describe)
+        except UserError as error:
+            if not self._has_collected:
+                raise
+            raise Failure(str(error)) from None  # There is something to be kept.
+        self._has_collected = True
+        for task, (collected, remarks) in zip(tasks, answers):
             self._name_what_is_not_finite(task, collected)
+            for remark in remarks:
+                # Of one number, once: what is lost of it differs from task to task.
+                self._say_once(remark.split(" is ")[0], remark)
+        fields = [answer.fields for answer in answers]
         episodes = Episodes(**{name: jnp.asarray(np.stack([each[name] for each in fields])) for name in fields[0]})
         steps, seconds = int(np.sum(episodes.valid)), time.perf_counter() - started
         logger.info("%d steps of %d tasks sampled in %.2f s", steps, len(requests), seconds)
@@ -107,24 +126,38 @@ class HostedSampler:
 
     def trials(self, policies: PolicyOfWorkers, tasks: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
         """Trials `[tasks trajectories episodes steps ...]` of recurrent policies. A request to a worker is for one."""
-        of_trials = HostedSampler(self.environment, num_episodes, self.workers)
+        of_trials = copy.copy(self)
+        of_trials.num_trajectories = num_episodes
         policies = jax.tree.map(lambda leaf: jnp.repeat(leaf, self.num_trajectories, axis=0), policies)
         repeated = as_tasks(task for task in tasks for _ in range(self.num_trajectories))
         episodes = of_trials(policies, repeated, key)
+        self._has_collected = True
         return jax.tree.map(lambda leaf: leaf.reshape(-1, self.num_trajectories, *leaf.shape[1:]), episodes)
 
     def close(self) -> None:
-        """End the workers."""
+        """End the workers, and close the environment that drew the tasks."""
         self.workers.close()
+        self.environment.close()
 
     def _name_what_is_not_finite(self, task: Any, fields: Fields) -> None:
-        for name in ("rewards", "observations", "next_observations"):
-            places = np.argwhere(~np.isfinite(fields[name]))
+        """The first number that came from the environment and cannot be computed with: what acted on it comes later."""
+        for name in ("observations", "next_observations", "rewards"):
+            numbers = fields[name]
+            places = np.argwhere(~np.isfinite(numbers))
             if len(places):
                 trajectory, step, *_ = places[0]
-                value, where = fields[name][trajectory, step], f"trajectory {trajectory}, step {step}"
+                value, where = numbers[trajectory, step], f"trajectory {trajectory}, step {step}"
                 logger.warning("task %s: %s not finite at %s: %s", self.environment.describe(task), name, where, value)
                 return
+            if name != "rewards" and np.max(np.abs(numbers), initial=0) > LARGEST:
+                largest = np.max(np.abs(numbers))
+                self._say_once(name, f"{name} of up to {largest:.3g} are too large to compute with; divide them")
+                return
+
+    def _say_once(self, subject: str, message: str) -> None:
+        if subject not in self._said:
+            self._said.add(subject)
+            logger.warning("%s", message)
 
 
 @jax.jit
@@ -147,133 +180,70 @@ def numpy_policies(policies: PolicyOfWorkers) -> list[ActingPolicy]:
     return [policies.in_numpy({name: array[place] for name, array in named.items()}) for place in range(count)]
 
 
-class LocalWorkers:
-    """Worker processes on this machine, started when they are first needed.
-
-    A worker that dies, gives no answer in time, or reports an error is replaced, and its request repeated; since the
-    episodes depend on nothing but the request, the numbers stay the same.
-
-    Args:
-        env_name, env_kwargs: As in the configuration.
-        number: How many processes; by default one for each processor this process may use.
-        timeout: Seconds after which a worker that gives no answer is taken to hang.
-    """
-
-    def __init__(
-        self, env_name: str, env_kwargs: dict[str, Any], *, number: int | None = None, timeout: float = TIMEOUT
-    ):
-        self._setup = WorkerSetup(sys.path, env_name, env_kwargs)
-        self._number = number or len(os.sched_getaffinity(0))
-        self._timeout = timeout
-        self._idle: list[_Worker] = []
-
-    def collect(self, requests: Sequence[Request], describe: Callable[[Any], str]) -> list[Fields]:
-        """See `Workers`."""
-        collected: dict[int, Fields] = {}
-        failures = [0] * len(requests)
-        waiting = list(reversed(range(len(requests))))
-        busy: dict[_Worker, int] = {}
-        try:
-            while waiting or busy:
-                while waiting and len(busy) < self._number:
-                    worker = self._idle.pop() if self._idle else _Worker(self._setup)
-                    busy[worker] = place = waiting.pop()
-                    worker.ask(requests[place], deadline=time.monotonic() + self._timeout)
-                for worker in self._ready_or_late(busy):
-                    place = busy.pop(worker)
-                    try:
-                        collected[place] = worker.reply()
-                        self._idle.append(worker)
-                    except WorkerFailure as failure:
-                        worker.kill()
-                        failures[place] += 1
-                        report_failure(describe(requests[place].task), str(failure), failures[place])
-                        waiting.append(place)
-        finally:
-            for worker in busy:
-                worker.kill()
-        return [collected[place] for place in range(len(requests))]
-
-    def close(self) -> None:
-        """End the processes."""
-        while self._idle:
-            self._idle.pop().kill()
-
-    @staticmethod
-    def _ready_or_late(busy: dict["_Worker", int]) -> list["_Worker"]:
-        """The workers that have answered, have died, or are late; waits for the first."""
-        remaining = min(worker.deadline for worker in busy) - time.monotonic()
-        ready = wait([worker.connection for worker in busy], timeout=max(remaining, 0))
-        now = time.monotonic()
-        return [worker for worker in busy if worker.connection in ready or worker.deadline <= now]
-
-
-def report_failure(task: str, reason: str, failures: int) -> None:
-    """Log that the episodes of a task have failed so many times.
+def pickled(message: Any) -> bytes:
+    """A message for a worker.
 
     Raises:
-        Failure: If they are not to be collected again.
+        UserError: If a task in it cannot be pickled.
     """
-    if failures == MAX_FAILURES:
-        raise Failure(f"task {task}: its episodes failed {MAX_FAILURES} times, the last time because {reason}")
-    logger.warning("task %s: failure %d because %s; its episodes are collected again", task, failures, reason)
+    try:
+        return pickle.dumps(message)
+    except Exception as error:  # Whatever the task's class may raise.
+        raise UserError(
+            f"a task cannot be sent to workers: {type(error).__name__}: {error}. Tasks are numbers, arrays,"
+            " dictionaries, or objects of a class in a file that can be imported"
+        ) from None
 
 
-class _Worker:
-    """One process, and our end of the line to it."""
+def accepted(env_name: str, answer: Answer) -> Collected:
+    """The answer, if it is one with episodes.
 
-    def __init__(self, setup: WorkerSetup):
-        self.connection, theirs = Pipe()
-        self.deadline = 0.0
-        with theirs:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "mime.sampling.worker", str(theirs.fileno())],
-                stdin=subprocess.PIPE,  # Never written to; its end tells the worker that we have ended.
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,  # Ctrl-C in a terminal is for us alone.
-                env=_environment_variables(setup.path),
-            )
-        # However this object ends, its process ends with it.
-        self.kill = weakref.finalize(self, _end, self.process, self.connection)
-        self._send(setup)
+    Raises:
+        UserError: If the environment or its tasks are not what they must be.
+        WorkerFailure: If the environment raised an error.
+    """
+    if isinstance(answer, Refused):
+        raise UserError(f"{env_name}: {answer.reason}")
+    if isinstance(answer, Raised):
+        raise WorkerFailure(f"the environment raised {answer.cause}", answer.traceback)
+    return answer
 
-    def ask(self, request: Request, *, deadline: float) -> None:
-        """Send a request. If the worker is gone, `reply` will tell."""
-        self.deadline = deadline
-        self._send(request)
 
-    def reply(self) -> Fields:
-        """The answer, which must be there or late.
+class Failures:
+    """How often each of some requests has failed, and what is said of it.
+
+    An environment's errors are told when it is known whether trying again helps: most are the same again.
+
+    Args:
+        requests: Of which some fail.
+        describe: Gives a task a name.
+    """
+
+    def __init__(self, requests: Sequence[Request], describe: Callable[[Any], str]):
+        self._requests, self._describe = requests, describe
+        self._failures: list[list[WorkerFailure]] = [[] for _ in requests]
+
+    def add(self, place: int, failure: WorkerFailure) -> None:
+        """A request has failed.
 
         Raises:
-            WorkerFailure: If there is none.
+            Failure: If it is not to be tried again.
         """
-        try:
-            reply = self.connection.recv() if self.connection.poll() else None
-        except (EOFError, OSError):
-            code = self.process.wait()
-            end = f"signal {-code}" if code < 0 else f"exit status {code}"
-            raise WorkerFailure(f"its worker died ({end})") from None
-        if reply is None:
-            raise WorkerFailure("its worker gave no answer in time")
-        if isinstance(reply, str):
-            raise WorkerFailure(f"the environment raised an error:\n{reply.rstrip()}")
-        return reply
+        self._failures[place].append(failure)
+        task, count = self._describe(self._requests[place].task), len(self._failures[place])
+        if count == MAX_FAILURES:
+            if failure.traceback:
+                logger.info("task %s: %s", task, failure.traceback.rstrip())
+            raise Failure(
+                f"task {task}: its episodes failed {MAX_FAILURES} times, the last time because {failure}. Mend the"
+                " environment, or leave the task out, and go on with --resume"
+            )
+        level = logging.INFO if failure.traceback else logging.WARNING
+        logger.log(level, "task %s: failure %d because %s; its episodes are collected again", task, count, failure)
 
-    def _send(self, message: Any) -> None:
-        with suppress(OSError):
-            self.connection.send(message)
-
-
-def _end(process: subprocess.Popen, connection: Connection) -> None:
-    process.kill()
-    process.wait()
-    if process.stdin is not None:
-        process.stdin.close()
-    connection.close()
-
-
-def _environment_variables(path: list[str]) -> dict[str, str]:
-    """Ours, and: find this package; one thread per worker, since there is one worker per processor."""
-    threads = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")}
-    return os.environ | threads | {"PYTHONPATH": os.pathsep.join(path)}
+    def overcome(self, place: int) -> None:
+        """A request that may have failed before was answered."""
+        if any(failure.traceback for failure in self._failures[place]):
+            task, count = self._describe(self._requests[place].task), len(self._failures[place])
+            last = self._failures[place][-1]
+            logger.warning("task %s: failed %d times before it succeeded, the last time because %s", task, count, last)

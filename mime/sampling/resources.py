@@ -1,14 +1,18 @@
 """Where episodes are collected: which sampler serves an environment, and what it may use."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from mime.configuration.keys import Configuration
 from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import HostedEnvironment
 from mime.envs.task_environment import TaskEnvironment
+from mime.errors import UserError, require
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Sampler
-from mime.sampling.hosted import TIMEOUT, HostedSampler, LocalWorkers
+from mime.sampling.hosted import TIMEOUT, HostedSampler
+from mime.sampling.local import LocalWorkers
 
 
 class Resources(NamedTuple):
@@ -25,14 +29,29 @@ class Resources(NamedTuple):
 HERE = Resources()
 
 
+@contextmanager
+def ray_needed() -> Generator[None]:
+    """Say what is missing where Ray, an extra, is imported.
+
+    Raises:
+        UserError: If it is not installed.
+    """
+    try:
+        yield
+    except ImportError:
+        raise UserError("--ray-address needs Ray: pip install 'mime-rl[ray]'") from None
+
+
 def make_sampler(
     environment: Environment, experiment: Configuration, num_trajectories: int, resources: Resources
 ) -> Sampler:
     """The sampler that fits the environment.
 
     Raises:
-        UserError: If a Ray cluster is asked for and cannot be reached.
+        UserError: If there are no workers, or a Ray cluster is asked for and cannot be reached.
     """
+    require("num_workers", resources.num_workers, at_least=1)
+    require("rollout_timeout", resources.timeout, at_least=1)
     if isinstance(environment, TaskEnvironment):
         return CompiledSampler(environment, num_trajectories)
     assert isinstance(environment, HostedEnvironment)
@@ -41,7 +60,8 @@ def make_sampler(
     if resources.ray_address is None:
         workers = LocalWorkers(*names, **options)
     else:
-        from mime.sampling.cluster import RayWorkers  # Ray is an extra.
+        with ray_needed():
+            from mime.sampling.cluster import RayWorkers
 
         workers = RayWorkers(*names, address=resources.ray_address, **options)
     return HostedSampler(environment, num_trajectories, workers)

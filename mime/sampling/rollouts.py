@@ -1,11 +1,13 @@
 """Rollouts in a worker: all trajectories of one task, without JAX."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import gymnasium
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Float, Shaped
 
+from mime.envs.external.checks import first_observation, lost_digits, transition
 from mime.envs.external.hosted_environment import HostedEnvironment, seed_globally
 
 Fields = dict[str, Shaped[np.ndarray, "trajectories steps ..."]]
@@ -50,11 +52,21 @@ class Request(NamedTuple):
     latents: np.ndarray | None = None
 
 
-def rollout(environment: HostedEnvironment, request: Request) -> Fields:
+def rollout(
+    environment: HostedEnvironment, request: Request, remark: Callable[[str], None] = lambda remark: None
+) -> Fields:
     """The fields of `mime.sampling.episodes.Episodes`, each one contiguous array `[trajectories steps ...]`.
 
     The noise of an action depends on the request's entropy, the trajectory and the step, and on nothing else. Steps
     after an episode's end are zeros and not valid.
+
+    Args:
+        environment: Whose episodes are collected.
+        request: Which.
+        remark: Called with what float32 loses of the first trajectory's numbers.
+
+    Raises:
+        EnvironmentMistake: If what the environment gives does not fit what it declares.
     """
     env = environment.enter(request.task)
     fields = blank(environment, request.num_trajectories)
@@ -66,7 +78,11 @@ def rollout(environment: HostedEnvironment, request: Request) -> Fields:
         noise = policy.noise(generator, environment.horizon)
         seed = int(env_seed.generate_state(1)[0])
         seed_globally(seed)
-        collect_episode(env, policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
+        exact = collect_episode(env, policy, noise, seed, {name: field[trajectory] for name, field in fields.items()})
+        if trajectory == 0:
+            for name, values in exact.items():
+                for loss in lost_digits(name, values):
+                    remark(loss)
     if request.latents is not None:
         fields["latents"] = np.repeat(request.latents[:, None], environment.horizon, axis=1)
     return fields
@@ -74,22 +90,33 @@ def rollout(environment: HostedEnvironment, request: Request) -> Fields:
 
 def collect_episode(
     env: gymnasium.Env, policy: ActingPolicy, noise: np.ndarray, seed: int, fields: dict[str, np.ndarray]
-) -> None:
-    """Fill the fields `[steps ...]` of one trajectory."""
-    observation, _ = env.reset(seed=seed)
-    for step in range(len(noise)):
-        # Rounded first, so that the learner sees exactly what the policy saw.
-        fields["observations"][step] = observation
-        action = policy.act(fields["observations"][step], noise[step])
-        observation, reward, terminated, truncated, information = env.step(action)
-        policy.remember(action, float(reward))
-        fields["actions"][step] = action
-        fields["rewards"][step] = reward
-        fields["next_observations"][step] = observation
-        fields["success"][step] = information.get("success", False)
-        fields["valid"][step] = True
-        if terminated or truncated:
-            return
+) -> dict[str, Float[np.ndarray, "_steps _numbers"]]:
+    """Fill the fields `[steps ...]` of one trajectory; returns its observations and rewards as they came, in float64.
+
+    Raises:
+        EnvironmentMistake: If what the environment gives does not fit what it declares.
+    """
+    shape = fields["observations"].shape[1:]
+    observation = first_observation(env.reset(seed=seed), shape)
+    observations, rewards = [np.array(observation, np.float64)], []
+    # What float32 cannot hold becomes infinite, and is named where all episodes are seen.
+    with np.errstate(over="ignore"):
+        for step in range(len(noise)):
+            # Rounded first, so that the learner sees exactly what the policy saw.
+            fields["observations"][step] = observation
+            action = policy.act(fields["observations"][step], noise[step])
+            observation, reward, ended, success = transition(env.step(action), shape)
+            policy.remember(action, reward)
+            observations.append(np.array(observation, np.float64))
+            rewards.append([reward])
+            fields["actions"][step] = action
+            fields["rewards"][step] = reward
+            fields["next_observations"][step] = observation
+            fields["success"][step] = success
+            fields["valid"][step] = True
+            if ended:
+                break
+    return {"observation": np.array(observations), "reward": np.array(rewards, np.float64)}
 
 
 def blank(environment: HostedEnvironment, num_trajectories: int) -> Fields:

@@ -1,19 +1,19 @@
-"""A worker process: `python -m mime.sampling.worker DESCRIPTOR`, started by `mime.sampling.hosted` and by nobody else.
+"""A worker process: `python -m mime.sampling.worker DESCRIPTOR`, started by `mime.sampling.local` and by nobody else.
 
 It is a fresh interpreter, as with multiprocessing's spawn, but does not import the main module of its parent: that
 would import JAX, which costs a worker 230 MiB and a second.
 """
 
 import os
+import pickle
+import signal
 import sys
 import threading
-import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from typing import Any, NamedTuple
 
-from mime.envs.registration import make_hosted
-from mime.sampling.rollouts import rollout
+from mime.sampling.host import Host
 
 
 class WorkerSetup(NamedTuple):
@@ -30,24 +30,22 @@ class WorkerSetup(NamedTuple):
 
 
 def serve(connection: Connection) -> None:
-    """Answer requests with fields, or with the traceback of what went wrong, until the connection closes."""
-    setup: WorkerSetup = connection.recv()
+    """Answer requests until the connection closes; then close the environment."""
+    setup: WorkerSetup = pickle.loads(connection.recv_bytes())
     sys.path[:] = setup.path
-    environment = None
-    while True:
-        request = connection.recv()
-        try:
-            environment = environment or make_hosted(setup.env_name, setup.env_kwargs)
-            reply = rollout(environment, request)
-        except Exception:
-            reply = traceback.format_exc()
-        connection.send(reply)
+    # Built by the first request, whose answer says what went wrong; what is expensive about it is built still later.
+    host = Host(setup.env_name, setup.env_kwargs)
+    with closing(host):
+        while True:
+            connection.send(host.answer(connection.recv_bytes()))
 
 
 def end_with_parent() -> None:
-    """End this process, whatever it is doing, when the parent has ended, however it did: it held our stdin open."""
-    sys.stdin.buffer.read()
-    os._exit(1)
+    """End this process and what it has started, when the parent has ended, however it did: it held our stdin open."""
+    # Not through `sys.stdin`, whose lock would keep the interpreter from ending by itself.
+    while os.read(0, 1):
+        pass
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
-from mime.studies.estimates import Estimate, estimate, probability_of_improvement
+from mime.studies.estimates import Estimate, estimate, probability_of_improvement, scored
+from mime.studies.identity import told_apart
 from mime.studies.methods import in_order
-from mime.studies.records import Record, Table
+from mime.studies.protocols import at_common_steps, outdated
+from mime.studies.records import Record, Table, read_all
 
 LAST = 10
 BEFORE, AFTER = FIRST_STAGE, LAST_STAGE
@@ -92,31 +95,49 @@ class Comparison:
         return pairs
 
 
+def compared(folders: Sequence[Path]) -> Comparison:
+    """The runs in some folders, like with like: as seeds of one configuration, each once, at steps that all tests have.
+
+    Raises:
+        UserError: If a folder is missing, or there is no run at all.
+    """
+    records, remarks = read_all(folders)
+    records, identities = told_apart(records)
+    old = outdated(records)
+    records, protocols = at_common_steps(records)
+    return Comparison(records, remarks + identities + old + protocols)
+
+
 def held_out(records: Sequence[Record], name: str, stage: str = AFTER) -> Float[np.ndarray, "seeds"] | None:
     """Each tested run's mean over batches of a held-out metric; None if no run has it."""
     column = f"{stage}/{name}"
     values = [record.test[column].mean() for record in records if column in record.test]
-    return np.array(values) if values else None
+    return scored(np.array(values)) if values else None
 
 
 def trained(records: Sequence[Record], name: str, stage: str = AFTER) -> Float[np.ndarray, "seeds"] | None:
     """Each run's mean over its last ten meta-iterations of a metric of the training tasks; None if no run has it."""
     column = f"{stage}/{name}"
     values = [record.train[column][-LAST:].mean() for record in records if column in record.train]
-    return np.array(values) if values else None
+    return scored(np.array(values)) if values else None
 
 
 def learning_curve(records: Sequence[Record], column: str) -> Curve | None:
-    """A column of the training, iteration by iteration, against the environment steps that the seeds had then taken.
+    """A column of the training against the environment steps that the seeds had taken, iteration by iteration.
 
-    Where seeds took different numbers of steps, as episodes of different lengths make them, the place is their mean. A
-    run that is not finished counts up to its last iteration.
+    Where seeds took different numbers of steps, as episodes of different lengths make them, the places lie evenly from
+    where all of them have begun to where the last one ends, and a seed has there what its last iteration gave. A run
+    counts up to its end; one that diverged counts with less than any number.
     """
     tables = [record.train for record in records if column in record.train]
     if not tables:
         return None
-    steps, values = (_stack([table[name] for table in tables]) for name in ("TotalEnvSteps", column))
-    return Curve(np.nanmean(steps, axis=0), _pointwise(values))
+    steps = [table["TotalEnvSteps"] for table in tables]
+    places = max(steps, key=len)
+    if not all(np.array_equal(own, places[: len(own)]) for own in steps):
+        places = np.linspace(max(own[0] for own in steps), max(own[-1] for own in steps), len(places))
+    values = [_at(places, own, table[column]) for own, table in zip(steps, tables)]
+    return Curve(places, _pointwise(np.stack(values)))
 
 
 def adaptation_curve(records: Sequence[Record], name: str) -> Curve | None:
@@ -129,13 +150,16 @@ def adaptation_curve(records: Sequence[Record], name: str) -> Curve | None:
 
 
 def _adaptation(test: Table, name: str) -> Float[np.ndarray, "steps"]:
-    return np.array([test[f"{stage}/{name}"].mean() for stage in recorded_stages(test, name)])
+    return scored(np.array([test[f"{stage}/{name}"].mean() for stage in recorded_stages(test, name)]))
 
 
-def _stack(columns: Sequence[Float[np.ndarray, "_rows"]]) -> Float[np.ndarray, "seeds rows"]:
-    """Columns of different lengths as rows, NaN behind their ends."""
-    rows = max(len(column) for column in columns)
-    return np.stack([np.pad(column, (0, rows - len(column)), constant_values=np.nan) for column in columns])
+def _at(
+    places: Float[np.ndarray, "places"], steps: Float[np.ndarray, "_rows"], values: Float[np.ndarray, "_rows"]
+) -> Float[np.ndarray, "places"]:
+    """The value of the last row up to each place; NaN before the first row and behind the last one."""
+    rows = np.searchsorted(steps, places, side="right") - 1
+    inside = (rows >= 0) & (places <= steps[-1])
+    return np.where(inside, scored(values)[rows], np.nan)
 
 
 def _pointwise(values: Float[np.ndarray, "seeds points"]) -> Estimate:

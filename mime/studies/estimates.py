@@ -11,6 +11,8 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 
 Scores = Float[np.ndarray, "_seeds ..."]
+LOWEST = -1e100
+"""Stands for -inf in sums and squares, which would otherwise be no numbers."""
 
 
 class Estimate(NamedTuple):
@@ -19,6 +21,11 @@ class Estimate(NamedTuple):
     value: Float[np.ndarray, "*points"]
     low: Float[np.ndarray, "*points"]
     high: Float[np.ndarray, "*points"]
+
+
+def scored(values: Scores) -> Scores:
+    """Scores, -inf for those that are not finite: a run that diverged is worse than any other, and is not left out."""
+    return np.where(np.isfinite(values), values, -np.inf)
 
 
 def interquartile_mean(*scores: Scores, axis: int = 0) -> Float[np.ndarray, "..."]:
@@ -62,6 +69,11 @@ def _share_of_wins(x: Scores, y: Scores, axis: int) -> Float[np.ndarray, "..."]:
 
 
 def _with_interval(scores: Sequence[Scores], statistic: Callable[..., np.ndarray]) -> Estimate:
+    estimated = _of_finite([np.maximum(sample, LOWEST) for sample in scores], statistic)
+    return Estimate(*(np.where(bound < LOWEST / 1e9, -np.inf, bound) for bound in estimated))
+
+
+def _of_finite(scores: Sequence[Scores], statistic: Callable[..., np.ndarray]) -> Estimate:
     value = statistic(*scores)
     if min(len(sample) for sample in scores) < 2:
         nothing = np.full_like(value, np.nan)

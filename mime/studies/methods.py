@@ -33,8 +33,9 @@ METHODS = {
 
 
 def label(name: str) -> str:
-    """What people call the method of that folder name; the name itself if it is not one of ours."""
-    return METHODS[name].label if name in METHODS else name
+    """What people call the method of that folder name, which what tells it apart may follow; else the name itself."""
+    first, *rest = name.split(" ", 1)
+    return " ".join([METHODS[first].label, *rest]) if first in METHODS else name
 
 
 def folder_name(label: str) -> str:
@@ -46,4 +47,9 @@ def folder_name(label: str) -> str:
 def in_order(names: set[str]) -> list[str]:
     """Names of methods in the order of the table above, others behind them by alphabet."""
     known = list(METHODS)
-    return sorted(names, key=lambda name: (known.index(name) if name in known else len(known), name))
+
+    def place(name: str) -> int:
+        first = name.split(" ")[0]
+        return known.index(first) if first in known else len(known)
+
+    return sorted(names, key=lambda name: (place(name), name))

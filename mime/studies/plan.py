@@ -1,6 +1,7 @@
 """Which runs make up a study, and how far each of them is."""
 
 import csv
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,9 @@ import yaml
 from mime.configuration.keys import Configuration, kebab, nearest
 from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
+from mime.numerics.formatting import number
 from mime.runs.folder import RunFolder
+from mime.runs.tested import is_stale
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
 from mime.studies.methods import METHODS
 
@@ -123,6 +126,7 @@ def is_finished(folder: Path, experiment: Configuration, seed: int, length: Leng
     """Whether a run was trained and tested, in full and as asked."""
     try:
         recorded, recorded_seed = RunFolder(folder).read_config()
+        document = json.loads((folder / "config.json").read_bytes())
         trained, tested = (_rows(folder / f"{name}_result.csv") for name in ("train", "test"))
     except (UserError, OSError, ValueError, csv.Error):
         return False
@@ -133,6 +137,7 @@ def is_finished(folder: Path, experiment: Configuration, seed: int, length: Leng
         and trained[-1].get("Iteration") == str(length.iterations)
         and len(tested) == length.batches
         and len(recorded_stages(tested[0], "Returns")) == length.steps + 1
+        and not is_stale(folder, document)
     )
 
 
@@ -151,11 +156,11 @@ def scores(folder: Path) -> str:
         [sum(float(row[f"{stage}/{name}"]) for row in rows) / len(rows) for stage in (FIRST_STAGE, LAST_STAGE)]
         for name in ("Returns", "Success")
     )
-    return f"held-out return {returns[0]:.2f} → {returns[1]:.2f}  success {success[0]:.0%} → {success[1]:.0%}"
+    return f"held-out return {number(returns[0])} → {number(returns[1])}  success {success[0]:.0%} → {success[1]:.0%}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with open(path, newline="", encoding="utf-8") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         return list(csv.DictReader(file))
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from jaxtyping import Float
 
 from mime.errors import UserError
 from mime.runs.metrics import OUTER_STEP, OUTER_STEPS
+from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 from mime.studies import history
 from mime.studies.methods import folder_name
 
@@ -63,7 +65,7 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder}: no such folder")
-        found = sorted({path.parent for name in (TRAIN, CONFIG) for path in folder.rglob(name)}, key=_natural)
+        found = sorted(run_folders(folder), key=_natural)
         missing = [name for name in history.read(folder)["runs"] if folder / name not in found]
         remarks += [f"{folder / name}: not begun" for name in missing]
         records += [read(path) for path in found]
@@ -73,6 +75,18 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
         places = ", ".join(map(str, folders))
         raise UserError(f"{places}: no run there has a row in {TRAIN}; make some with mime study or train.py")
     return used, remarks + _grouped(unique.values())
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folders of runs at and below a folder; symbolic links are followed, into each folder once."""
+    found, seen = [], set()
+    for name, below, files in os.walk(folder, followlinks=True):
+        if {TRAIN, CONFIG} & set(files):
+            found.append(Path(name))
+        # Links that lead back would be followed for ever.
+        seen.add(os.path.realpath(name))
+        below[:] = [each for each in sorted(below) if os.path.realpath(os.path.join(name, each)) not in seen]
+    return found
 
 
 def _grouped(records: Iterable[Record]) -> list[str]:
@@ -96,7 +110,7 @@ def read(path: Path) -> Record:
     if not train and not test:
         remarks.append("left out: it has recorded nothing")
     else:
-        remarks += _unfinished(document, train, test)
+        remarks += _unfinished(document, train, test) + _diverged(train, "Iteration") + _diverged(test, "Batch")
     experiment, method, seed = _identity(path, document)
     return Record(path, experiment, method, seed, train, test, document, tuple(remarks))
 
@@ -112,7 +126,7 @@ def read_table(path: Path, *, counter: str) -> tuple[Table, list[str]]:
         counter: A column that must count 1, 2, ...
     """
     try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8").split("\n")))
+        lines = list(csv.reader(path.read_text(encoding="utf-8-sig").split("\n")))
     except FileNotFoundError:
         return {}, []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -165,7 +179,8 @@ def _identity(path: Path, document: dict[str, Any]) -> tuple[str, str, int | Non
     *_, experiment, method, last = ("", "", *path.absolute().parts)
     match = re.fullmatch(r"(?:seed-)?(\d+)", last)
     if match:
-        return experiment, method, int(match[1])
+        # A folder may have been copied; the configuration is what the run had.
+        return experiment, method, document.get("seed", int(match[1]))
     keys = document.get("experiment", {})
     return keys.get("env-name", path.parent.name), folder_name(document.get("method", path.name)), document.get("seed")
 
@@ -179,6 +194,17 @@ def _unfinished(document: dict[str, Any], train: Table, test: Table) -> list[str
     if not test:
         remarks.append("not tested: it is in the learning curves alone")
     return remarks
+
+
+def _diverged(table: Table, counter: str) -> list[str]:
+    for name in (f"{stage}/Returns" for stage in (FIRST_STAGE, LAST_STAGE)):
+        rows = np.flatnonzero(~np.isfinite(table.get(name, np.zeros(0))))
+        if len(rows):
+            return [
+                f"diverged: {name} is not finite in {len(rows)} rows, first in that of {counter} {rows[0] + 1}; there"
+                " it counts as lower than any number"
+            ]
+    return []
 
 
 def _natural(path: Path) -> list[Any]:

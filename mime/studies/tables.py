@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mime.numerics.formatting import number
 from mime.runs.files import write_atomically
 from mime.studies.comparison import AFTER, BEFORE, Comparison, held_out, trained
 from mime.studies.estimates import Estimate, estimate
@@ -18,7 +19,8 @@ STAGES = {"before": BEFORE, "after": AFTER}
 NOTE = (
     "Interquartile mean over seeds [95 % stratified bootstrap interval]. Held-out tasks, before and after all steps of"
     " adaptation: success is the share of tasks solved, trajectories the share of successful ones; the training return"
-    " is that after adaptation, mean of the last ten meta-iterations."
+    " is that after adaptation, mean of the last ten meta-iterations. A run that diverged counts with less than any"
+    " number."
 )
 
 
@@ -119,12 +121,6 @@ def text(value: Estimate) -> str:
     if np.isnan(value.low):
         return number(value.value)
     return f"{number(value.value)} [{number(value.low)}, {number(value.high)}]"
-
-
-def number(value: float | np.ndarray) -> str:
-    """Two decimals, or none for large numbers; no minus sign before zero."""
-    shown = f"{value:,.0f}" if abs(float(value)) >= 1000 else f"{value:.2f}"
-    return shown.removeprefix("-") if float(shown.replace(",", "")) == 0 else shown
 
 
 def _scores(scores: np.ndarray | None) -> str:

@@ -198,8 +198,9 @@ ON_DEVICES = """
 import os, sys
 cores = int(sys.argv[1])
 os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+from mime.commands.terminal import prepare_jax
+prepare_jax()
 import gymnasium, jax, jax.numpy as jnp, numpy as np
-jax.config.update("jax_num_cpu_devices", cores)
 from mime.exploration.linear_gain import LinearInformationGain
 from mime.numerics.parallel import over_tasks
 from mime.sampling.episodes import Episodes
@@ -218,7 +219,7 @@ sys.stdout.write(np.asarray(gains).tobytes().hex())
 """
 
 
-def test_on_one_and_on_two_devices_it_ends_with_the_same_numbers_but_for_rounding(environment_variables):
+def test_on_one_and_on_two_cores_it_ends_with_the_same_numbers(environment_variables):
     """In processes of their own, killed if they do not end: LAPACK's factorisations, on two devices, would not."""
     gains = [
         subprocess.run(
@@ -234,4 +235,4 @@ def test_on_one_and_on_two_devices_it_ends_with_the_same_numbers_but_for_roundin
     ]
     assert len(gains[0]) == 4 * 10 * 140 * 8
     one, two = (np.frombuffer(bytes.fromhex(each), np.float32) for each in gains)
-    np.testing.assert_allclose(one, two, atol=1e-5)
+    np.testing.assert_array_equal(one, two)

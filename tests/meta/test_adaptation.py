@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.meta.adaptation import adapt, distributions, repeated
+from mime.meta.adaptation import adapt, distributions
+from mime.numerics.parallel import repeated
 from mime.numerics.statistics import masked_mean
 from mime.policies.feedforward import CategoricalPolicy, GaussianPolicy
 from mime.sampling.episodes import Episodes

@@ -14,12 +14,12 @@ from jaxtyping import Array
 from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment
 from mime.exploration.bonus import Bonus, NoBonus
-from mime.meta.adaptation import repeated
 from mime.meta.eta import MetaGradient, clipped, logit_of, rewards_of
 from mime.meta.learner import Learner
 from mime.meta.method import method_of
 from mime.meta.state import Agent, Experience, Mixture
 from mime.numerics import parallel
+from mime.numerics.parallel import repeated
 from mime.numerics.statistics import standardise
 from mime.numerics.trpo import OuterStep
 from mime.policies.feedforward import CategoricalPolicy
@@ -345,7 +345,7 @@ def test_noise_is_added_to_the_standardised_rewards_of_every_step():
     rng, axes = np.random.default_rng(0), (2, 20, 100)
     episodes, agents = random_episodes(rng, *axes), repeated(Agent(make()[1].policy, ()), 2)
     clean, noisy, again = (
-        make(add_noise=std > 0, noise_std=std)[0].rewarded(agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
+        make(add_noise=std > 0, noise_std=std)[0].rewarded(NoBonus(), agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
     )
     for task in range(2):
         values = np.asarray(clean.extrinsic[task], np.float64)[np.asarray(episodes.valid[task])]

@@ -45,3 +45,21 @@ def test_as_many_devices_as_divide_the_tasks(tasks, devices):
     assert task_mesh(tasks).size == devices
     shared = parallel.share({"a": SHARED}, tasks)
     assert len(shared["a"].sharding.device_set) == devices
+
+
+def test_sums_over_tasks_are_the_same_on_any_number_of_devices_bit_for_bit(monkeypatch):
+    values = 1e3 * jax.random.normal(jax.random.key(1), (6, 4, 3))
+
+    def loss(shared):
+        outcome = over_tasks(polynomial, shared=shared)(values, SCALES)
+        worth = over_tasks(lambda values: values**3)(outcome["total"])
+        return jnp.mean(outcome["total"] * worth) + jnp.sum(values) * outcome["shared"].sum()
+
+    results = []
+    for devices in (1, 2):
+        monkeypatch.setattr(
+            parallel, "task_mesh", lambda num_tasks, most=devices: task_mesh(num_tasks if most == 2 else 1)
+        )
+        results.append(jax.jit(jax.value_and_grad(lambda shared: loss(shared)))(SHARED))
+    for one, two in zip(*map(jax.tree.leaves, results)):
+        np.testing.assert_array_equal(one, two)

@@ -68,6 +68,20 @@ def test_nearly_constant_values_still_have_unit_variance():
     assert result.std() == pytest.approx(1, abs=1e-4)
 
 
+@pytest.mark.parametrize("unit", [1e-30, 4e-21, 1e-8, 1e25, 1e30])
+def test_the_unit_does_not_matter(unit):
+    values, valid = np.random.default_rng(6).normal(size=(20, 100)), np.ones((20, 100), bool)
+    result = jitted((unit * values).astype(np.float32), valid)
+    np.testing.assert_allclose(result, standardised_in_float64(values, valid), atol=1e-5)
+
+
+@pytest.mark.parametrize("constant", [1e5, -1e6])
+def test_a_large_constant_does_not_hide_what_float32_holds_besides_it(constant):
+    values = (constant + np.random.default_rng(7).normal(size=(20, 100))).astype(np.float32)
+    valid = np.ones((20, 100), bool)
+    np.testing.assert_allclose(jitted(values, valid), standardised_in_float64(values, valid), atol=1e-4)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_valid_entries_that_are_not_finite_are_not_hidden(bad):
     values, valid = np.arange(6, dtype=np.float32), np.array([1, 1, 1, 1, 1, 0], bool)

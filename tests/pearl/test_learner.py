@@ -166,16 +166,14 @@ class Killed(Exception):
 def test_a_killed_run_resumes_as_if_it_had_not_been(tmp_path):
     configured = experiment(num_iterations=5, checkpoint_every=2)
     whole, broken = (RunFolder(tmp_path / name) for name in ("whole", "broken"))
-    whole.create(overwrite=False)
-    train(configured, whole, seed=3, resume=False)
+    train(configured, whole, seed=3)
 
     def die(row):
         if row["Iteration"] == 3:
             raise Killed
 
-    broken.create(overwrite=False)
     with pytest.raises(Killed):
-        train(configured, broken, seed=3, resume=False, report=die)
+        train(configured, broken, seed=3, report=die)
     assert len(rows_of(broken.path)) == 3
     train(configured, broken, seed=3, resume=True)
     assert rows_of(broken.path) == rows_of(whole.path)
@@ -185,10 +183,8 @@ def test_a_killed_run_resumes_as_if_it_had_not_been(tmp_path):
 
 def test_a_run_is_tested_like_any_other(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.create(overwrite=False)
     configured = experiment(num_iterations=1)
-    folder.write_config(configured, 0)
-    train(configured, folder, seed=0, resume=False)
+    train(configured, folder, seed=0)
     rows = evaluate(folder, num_batches=2, num_steps=3, seed=1)
     assert [row["Batch"] for row in rows] == [1, 2]
     # Eight held-out goals, three evaluations of four trajectories of ten steps.

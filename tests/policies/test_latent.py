@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from mime.envs.navigation import RingNavigation
-from mime.meta.adaptation import adapt, distributions, repeated
+from mime.meta.adaptation import adapt, distributions
+from mime.numerics.parallel import repeated
 from mime.policies.distributions import Decisions, Gaussian
 from mime.policies.latent import LatentPolicy, adapt_latent
 from mime.policies.making import make_policy

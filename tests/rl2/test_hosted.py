@@ -11,6 +11,7 @@ from mime.configuration.rl2 import Rl2Experiment
 from mime.envs import registration
 from mime.policies.recurrent import make_recurrent
 from mime.rl2.method import make_learner
+from mime.sampling.host import Collected
 from mime.sampling.hosted import HostedSampler
 from mime.sampling.rollouts import rollout
 
@@ -24,7 +25,7 @@ class InThisProcess:
         self.environment = environment
 
     def collect(self, requests, describe):
-        return [rollout(self.environment, pickle.loads(pickle.dumps(request))) for request in requests]
+        return [Collected(rollout(self.environment, pickle.loads(pickle.dumps(each))), ()) for each in requests]
 
     def close(self):
         pass

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.runs.checkpoints import KEPT, Checkpoints
+from mime.errors import UserError
+from mime.runs.checkpoints import KEPT, SET_ASIDE, Checkpoints
 
 
 def state(value):
@@ -14,6 +15,7 @@ def state(value):
 
 @pytest.fixture
 def folder(tmp_path):
+    tmp_path /= "checkpoints"
     checkpoints = Checkpoints(tmp_path)
     for iteration in range(5):
         checkpoints.save(iteration, state(iteration), {"env_steps": 10 * iteration})
@@ -79,6 +81,26 @@ def test_a_single_flipped_bit_of_any_file_never_changes_the_numbers(folder):
     pytest.fail("no flipped bit was noticed")
 
 
+def test_what_cannot_be_read_is_moved_beside_and_stays_as_it_was(folder):
+    damage(folder / "4", "truncated")
+    before = contents(folder / "4")
+    Checkpoints(folder).restore(state(0))
+    assert contents(folder.with_name(SET_ASIDE) / "4-1") == before
+    assert not (folder / "4").exists()
+
+
+@pytest.mark.parametrize("other", [{"weights": jnp.zeros((40, 3), jnp.float16)}, {"weights": jnp.zeros((41, 3))}])
+def test_one_of_another_form_is_no_damaged_one(folder, other):
+    before = contents(folder)
+    with pytest.raises(UserError, match=r"checkpoint 4 cannot be read: \['weights'\] is float32\[40, 3\], here float"):
+        Checkpoints(folder).restore(state(0) | other)
+    assert contents(folder) == before
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_after_a_damaged_one_the_same_number_can_be_saved_again(folder):
     damage(folder / "4", "truncated")
     checkpoints = Checkpoints(folder)
@@ -89,11 +111,12 @@ def test_after_a_damaged_one_the_same_number_can_be_saved_again(folder):
 
 
 def test_none_at_all(tmp_path):
-    assert Checkpoints(tmp_path / "new").restore(state(0)) == (None, {}, [])
+    assert Checkpoints(tmp_path / "new").restore(state(0)) is None
 
 
 def test_all_damaged(folder):
     for name in "234":
         damage(folder / name, "removed")
-    restored, record, damaged = Checkpoints(folder).restore(state(0))
-    assert (restored, record, len(damaged)) == (None, {}, 3)
+    with pytest.raises(UserError, match=r"checkpoint 4 cannot be read: .*; nor can 3, 2\. Nothing was changed"):
+        Checkpoints(folder).restore(state(0))
+    assert sorted(path.name for path in folder.iterdir() if path.name.isdigit()) == ["2", "3", "4"]

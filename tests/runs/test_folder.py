@@ -11,8 +11,18 @@ from mime.runs.folder import RunFolder
 from tests.small_runs import small
 
 
+def prepare(path, *, resume=False, overwrite=False):
+    folder = RunFolder(path)
+    folder.prepare(small(), 0, resume=resume, overwrite=overwrite)
+    return folder
+
+
+def contents(path):
+    return {each.relative_to(path): each.read_bytes() for each in path.rglob("*") if each.is_file()}
+
+
 def test_a_new_folder_is_made_with_its_parents(tmp_path):
-    RunFolder(tmp_path / "a" / "b").create(overwrite=False)
+    prepare(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
 
 
@@ -20,22 +30,48 @@ def test_a_new_folder_is_made_with_its_parents(tmp_path):
 def test_an_existing_run_is_refused_with_the_way_out(tmp_path, name):
     (tmp_path / name).write_text("precious")
     with pytest.raises(UserError, match="--overwrite"):
-        RunFolder(tmp_path).create(overwrite=False)
+        prepare(tmp_path)
     assert (tmp_path / name).read_text() == "precious"
 
 
-def test_overwriting_deletes_what_a_run_wrote_and_nothing_else(tmp_path):
-    (tmp_path / "config.json").write_text("old")
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "notes.txt").write_text("mine")
-    RunFolder(tmp_path).create(overwrite=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "notes.txt"]
+@pytest.fixture
+def old(tmp_path):
+    """A run's folder in which its user keeps things of their own."""
+    RunFolder(tmp_path).write_config(small(), 0)
+    for name in ("checkpoints/2/state", "figures/train.png", "test/events.out.tfevents.1", "fast_lr.safetensors"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(name)
+    for name in ("notes.txt", "figures/mine.png", "test/mine.csv"):
+        (tmp_path / name).write_text("mine")
+    return tmp_path
+
+
+def test_a_run_that_is_replaced_is_set_aside_and_removed_later_and_nothing_else(old):
+    before = contents(old)
+    folder = prepare(old, overwrite=True)
+    assert contents(old).items() >= before.items()
+    folder.set_aside()
+    aside = {path: content for path, content in before.items() if content != b"mine"}
+    assert contents(old / "replaced-1") == aside
+    assert {path for path, content in contents(old).items() if content == b"mine"} == before.keys() - aside.keys()
+    folder.remove_replaced()
+    assert sorted(map(str, contents(old))) == [".lock", "figures/mine.png", "notes.txt", "test/mine.csv"]
+
+
+def test_a_folder_without_a_run_is_not_replaced(tmp_path):
+    for name in ("figures/train.png", "test/result", "checkpoints/best"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("mine")
+    before = contents(tmp_path)
+    with pytest.raises(UserError, match=r"holds checkpoints, but no run of mime.*config.json"):
+        prepare(tmp_path, overwrite=True)
+    assert contents(tmp_path).items() >= before.items()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/run: cannot be written"):
-        RunFolder(tmp_path / "file" / "run").create(overwrite=False)
+        prepare(tmp_path / "file" / "run")
 
 
 def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
@@ -47,11 +83,9 @@ def test_a_second_process_is_refused_until_the_first_ends(tmp_path):
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "locked\n"
         with pytest.raises(UserError, match=f"process {process.pid} is training here"):
-            RunFolder(tmp_path).create(overwrite=True)
+            prepare(tmp_path, overwrite=True)
         process.kill()
-    folder = RunFolder(tmp_path)
-    folder.create(overwrite=True)
-    folder.unlock()
+    prepare(tmp_path).unlock()
 
 
 def test_config_round_trip_and_history(tmp_path):

@@ -39,15 +39,10 @@ def run(path, *, num_workers=1, ray_address=None, timeout=60.0, during=None, toy
     keys = KEYS | keys
     keys["env_kwargs"] = keys["env_kwargs"] | (toy or {})
     folder = RunFolder(path)
-    folder.create(overwrite=False)
     experiment = small(**keys)
-    folder.write_config(experiment, 0)
     if during:
         threading.Thread(target=during, daemon=True).start()
-    try:
-        train(experiment, folder, seed=0, resume=False, resources=Resources(num_workers, ray_address, timeout))
-    finally:
-        folder.unlock()
+    train(experiment, folder, seed=0, resources=Resources(num_workers, ray_address, timeout))
     return rows(path)
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from mime.envs import registration
 from mime.errors import UserError
-from mime.meta.adaptation import repeated
+from mime.numerics.parallel import repeated
 from mime.policies.making import make_policy
 from mime.runs import rendering
 from mime.runs.folder import RunFolder
@@ -25,11 +25,8 @@ KEY = jax.random.key(0)
 def hosted_run(path, **keys):
     """Train for an iteration in worker processes."""
     folder = RunFolder(path)
-    folder.create(overwrite=False)
     experiment = small(num_batches=1, pre_epochs=0, **keys)
-    folder.write_config(experiment, 0)
-    train(experiment, folder, seed=0, resume=False, resources=Resources(1))
-    folder.unlock()
+    train(experiment, folder, seed=0, resources=Resources(1))
     return folder
 
 

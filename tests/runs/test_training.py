@@ -108,27 +108,22 @@ def test_a_damaged_newest_checkpoint_is_passed_over_with_the_same_result(tmp_pat
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     warnings = []
     folder = RunFolder(tmp_path)
-    folder.lock()
     train(small(), folder, seed=0, resume=True, warn=warnings.append)
-    folder.unlock()
     assert len(warnings) == 1
-    assert f"checkpoint {ITERATIONS} is damaged" in warnings[0]
+    assert f"checkpoint {ITERATIONS} cannot be read" in warnings[0]
     assert results(tmp_path) == before
 
 
 def test_a_signal_ends_the_run_after_the_iteration_under_way_with_a_checkpoint(tmp_path):
     folder = RunFolder(tmp_path / "stopped")
-    folder.create(overwrite=False)
     experiment = small()
-    folder.write_config(experiment, 0)
 
     def interrupt(row):
         if row["Iteration"] == 3:
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(0.05)
 
-    result = train(experiment, folder, seed=0, resume=False, report=interrupt)
-    folder.unlock()
+    result = train(experiment, folder, seed=0, report=interrupt)
     assert (result.iteration, result.interrupted) == (3, True)
     assert (tmp_path / "stopped" / "checkpoints" / "3").is_dir()
     run(tmp_path / "stopped", resume=True)
@@ -150,10 +145,8 @@ def test_rewards_that_are_not_finite_are_named_and_never_learned_from(tmp_path, 
     monkeypatch.setitem(registration.ENVIRONMENTS, "Poisoned-v0", POISONED)
     warnings = []
     folder = RunFolder(tmp_path)
-    folder.create(overwrite=False)
     experiment = small(env_name="Poisoned-v0", use_vime=True, adapt_eta=True)
-    folder.write_config(experiment, 0)
-    train(experiment, folder, seed=0, resume=False, warn=warnings.append)
+    train(experiment, folder, seed=0, warn=warnings.append)
     assert any("rewards or observations that are not finite" in warning for warning in warnings)
     assert all(int(row["NonFinite"]) > 0 for row in rows(tmp_path))
     setup = set_up(experiment, 0)
@@ -199,6 +192,23 @@ def test_testing_reports_every_inner_step_of_every_batch(tmp_path):
     assert list((tmp_path / "test").glob("events*"))
 
 
+def test_a_test_on_unseen_tasks_leaves_the_held_out_ones_results_alone(tmp_path):
+    run(tmp_path, use_vime=True, env_name="2DNavigationSparse-v0")
+    evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1)
+    held_out = (tmp_path / "test_result.csv").read_bytes()
+    [row] = evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1, unseen=True)
+    assert rows(tmp_path, "unseen_result.csv") == [{name: str(value) for name, value in row.items()}]
+    assert (tmp_path / "test_result.csv").read_bytes() == held_out
+    assert list((tmp_path / "unseen").glob("events*"))
+    assert (tmp_path / "figures" / "unseen.png").exists()
+
+
+def test_an_environment_without_unseen_tasks_says_so(tmp_path):
+    run(tmp_path)
+    with pytest.raises(UserError, match="--unseen: this environment has no such tasks"):
+        evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1, unseen=True)
+
+
 @pytest.mark.learning
 def test_meta_training_makes_adaptation_work(tmp_path):
     keys = {"hidden_sizes": [64, 64], "meta_batch_size": 20, "fast_batch_size": 20, "num_batches": 40, "fast_lr": 0.1}
@@ -209,10 +219,7 @@ def test_meta_training_makes_adaptation_work(tmp_path):
 
 def test_several_seeds_in_one_process_are_what_each_is_alone(tmp_path):
     folders = {seed: RunFolder(tmp_path / f"seed-{seed}") for seed in (3, 5)}
-    for seed, folder in folders.items():
-        folder.create(overwrite=False)
-        folder.write_config(small(use_vime=True), seed)
-    trained = train_seeds(small(use_vime=True), folders, resume=False)
+    trained = train_seeds(small(use_vime=True), folders)
     assert {seed: result.iteration for seed, result in trained.items()} == {3: ITERATIONS, 5: ITERATIONS}
     for seed in folders:
         run(tmp_path / "alone", seed=seed, use_vime=True)
@@ -226,8 +233,6 @@ def test_seeds_trained_together_agree_with_those_trained_in_turn(tmp_path, monke
     rows = {}
     for seeds in ((3, 5), (3,)):
         folders = {seed: RunFolder(tmp_path / f"{len(seeds)}-{seed}") for seed in seeds}
-        for folder in folders.values():
-            folder.create(overwrite=False)
-        rows[seeds] = train_seeds(small(pre_epochs=0, num_batches=1), folders, resume=False)[3].row
+        rows[seeds] = train_seeds(small(pre_epochs=0, num_batches=1), folders)[3].row
     for name, value in rows[3,].items():
         assert rows[3, 5][name] == pytest.approx(value, rel=1e-3, abs=1e-5), name

@@ -18,13 +18,15 @@ import pytest
 
 from mime.envs import registration
 from mime.envs.external.hosted_environment import as_tasks
-from mime.errors import Failure
-from mime.meta.adaptation import repeated
+from mime.errors import Failure, UserError
+from mime.numerics.parallel import repeated
 from mime.policies.making import make_policy
-from mime.sampling.hosted import HostedSampler, LocalWorkers, numpy_policies
+from mime.sampling.hosted import HostedSampler, numpy_policies
+from mime.sampling.local import LocalWorkers
+from tests.sampling.toy import Toy
 
 KEY = jax.random.key(3)
-TOY = "tests.sampling.toy:Toy"
+TOY = f"{Toy.__module__}:Toy"
 TASKS = as_tasks([{"goal": -0.3}, {"goal": 0.4}, {"goal": -0.5}, {"goal": -0.1}, {"goal": -0.8}])
 ROOT = Path(__file__).parents[2]
 
@@ -172,6 +174,49 @@ def test_a_task_that_keeps_failing_is_named(failure, reason):
         episodes_of(sampler(failure=failure))
     assert reason in str(raised.value)
     assert not children()
+
+
+def test_an_environment_that_is_not_what_it_declares_is_refused_at_once():
+    with pytest.raises(UserError, match=r"test_hosted:Longer: reset\(\) returned an observation of shape \(3,\)"):
+        episodes_of(sampler(f"{__name__}:Longer", number=1))
+
+
+class Longer(Toy):
+    """Observations of another length than it declares."""
+
+    def _observation(self):
+        return np.zeros(3)
+
+
+class Unpicklable:
+    """A task that no worker can be sent."""
+
+    def __reduce__(self):
+        raise TypeError("it holds a socket")
+
+
+def test_tasks_that_cannot_be_sent_are_refused():
+    with pytest.raises(UserError, match=r"it holds a socket.*file that can be imported"):
+        episodes_of(sampler(number=1), tasks=as_tasks([Unpicklable()]))
+
+
+def test_what_an_environment_starts_ends_with_its_worker(tmp_path):
+    marker = tmp_path / "programs"
+    marker.touch()
+    one = sampler("tests.sampling.toy:Starts", number=1, marker=str(marker))
+    episodes_of(one, tasks=TASKS[:1])
+    started = [int(pid) for pid in marker.read_text().split()]
+    assert marker.with_suffix(".closed").exists()
+    # In this process an environment was built for its spaces; nobody can end what it lost.
+    mine = set(started) & {child.pid for child in psutil.Process().children()}
+    for pid in mine:
+        psutil.Process(pid).kill()
+    assert len(started) == 4
+    assert not any(is_running(pid) for pid in set(started) - mine)
+
+
+def is_running(pid):
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_rewards_that_are_not_finite_are_named(caplog):

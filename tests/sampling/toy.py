@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -84,6 +85,35 @@ class Modules(Toy):
     def render(self):
         """Fails, as on a machine without OpenGL."""
         raise ImportError("no OpenGL")
+
+
+class Starts(Toy):
+    """Starts a program that `close` ends, and one that nobody ends; tells of both in a file."""
+
+    def __init__(self, marker):
+        super().__init__()
+        self.program = subprocess.Popen(["sleep", "300"])
+        with open(marker, "a") as file:
+            file.write(f"{self.program.pid} {os.posix_spawnp('sleep', ['sleep', '300'], os.environ)} ")
+        self.path = Path(marker)
+
+    def close(self):
+        self.program.kill()
+        self.program.wait()
+        self.path.with_suffix(".closed").touch()
+
+
+class OwnMethods(gymnasium.Wrapper):
+    """A wrapper whose tasks are its own."""
+
+    def __init__(self):
+        super().__init__(Toy())
+
+    def sample_tasks(self, n):
+        return [100.0 + number for number in range(n)]
+
+    def reset_task(self, task):
+        self.env.reset_task({"goal": task - 100})
 
 
 class Taskless(gymnasium.Env):

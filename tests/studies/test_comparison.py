@@ -9,7 +9,7 @@ import pytest
 
 from mime.cli import compare
 from mime.studies import figures
-from mime.studies.comparison import Comparison, adaptation_curve, held_out, learning_curve, trained
+from mime.studies.comparison import Comparison, adaptation_curve, compared, held_out, learning_curve, trained
 from mime.studies.records import read, read_all
 from tests.studies.made_up import made_up
 
@@ -39,10 +39,44 @@ def test_a_learning_curve_takes_unfinished_runs_as_far_as_they_go(tmp_path):
     whole = made_up(tmp_path / "r" / "maml" / "0", returns=(1.0, 2.0, 3.0), steps=100)
     part = made_up(tmp_path / "r" / "maml" / "1", returns=(3.0, 6.0), steps=200, planned=3)
     curve = learning_curve([read(whole), read(part)], "Valid/Returns")
-    np.testing.assert_allclose(curve.x, [150, 300, 300])
+    # Where both have begun, to where the longer one ends; a seed has there what its last iteration gave.
+    np.testing.assert_allclose(curve.x, [200, 300, 400])
+    np.testing.assert_allclose(curve.estimate.value, [2.5, 3, 6])
+    np.testing.assert_allclose(curve.estimate.low, [2, 3, np.nan])
+    np.testing.assert_allclose(curve.estimate.high, [3, 3, np.nan])
+
+
+def test_a_learning_curve_of_seeds_with_the_same_steps_is_that_of_the_iterations(tmp_path):
+    lengths = enumerate([(1.0, 2.0, 3.0), (3.0, 6.0)])
+    records = [read(made_up(tmp_path / "r" / "maml" / str(seed), returns=returns)) for seed, returns in lengths]
+    curve = learning_curve(records, "Valid/Returns")
+    np.testing.assert_allclose(curve.x, [100, 200, 300])
     np.testing.assert_allclose(curve.estimate.value, [2, 4, 3])
-    np.testing.assert_allclose(curve.estimate.low, [1, 2, np.nan])
-    np.testing.assert_allclose(curve.estimate.high, [3, 6, np.nan])
+
+
+def test_a_learning_curve_never_runs_back(tmp_path):
+    long = made_up(tmp_path / "r" / "maml" / "0", returns=[1.0] * 10, steps=1000)
+    short = made_up(tmp_path / "r" / "maml" / "1", returns=[1.0] * 15, steps=100)
+    assert (np.diff(learning_curve([read(long), read(short)], "Valid/Returns").x) > 0).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_seed_that_diverged_stays_and_is_named(tmp_path, value):
+    for seed in range(5):
+        end = value if seed == 3 else 4.0 + seed
+        made_up(tmp_path / "r" / "maml" / f"seed-{seed}", returns=(1.0, end), tested=(1, 2 + seed))
+    comparison = compared([tmp_path])
+    assert comparison.remarks == [
+        f"{tmp_path / 'r' / 'maml' / 'seed-3'}: diverged: Valid/Returns is not finite in 1 rows, first in that of"
+        " Iteration 2; there it counts as lower than any number"
+    ]
+    curve = learning_curve(comparison.records, "Valid/Returns")
+    # Of -inf, 4, 5, 6 and 8 a quarter is cut off at each end.
+    assert curve.estimate.value[1] == 5
+    assert curve.estimate.low[1] == -np.inf
+    assert trained(comparison.records, "Returns").tolist() == [2.5, 3, 3.5, -np.inf, 4.5]
+    drawn = {figure.name: figure for figure in figures.all_figures(comparison)}
+    drawn["learning-return"].figure.draw_without_rendering()
 
 
 def test_an_adaptation_curve_begins_before_the_first_step(tmp_path):

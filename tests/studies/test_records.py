@@ -61,6 +61,26 @@ def test_rows_from_the_first_damaged_one_on_are_not_used(tmp_path, damage):
     assert list(record.train["Iteration"]) == [1, 2]
 
 
+def test_a_spreadsheet_may_have_saved_the_tables(tmp_path):
+    folder = made_up(tmp_path / "ring" / "maml" / "seed-0")
+    for name in ("train_result.csv", "test_result.csv"):
+        text = (folder / name).read_text().replace("\n", "\r\n")
+        (folder / name).write_bytes(text.encode("utf-8-sig"))
+    record = read(folder)
+    assert record.remarks == ()
+    assert list(record.train["TotalEnvSteps"]) == [100, 200]
+
+
+def test_symbolic_links_are_followed_and_a_loop_of_them_ends(tmp_path):
+    disk = made_up(tmp_path / "disk" / "maml-1", seed=1)
+    study = tmp_path / "study"
+    (study / "ring" / "maml").mkdir(parents=True)
+    (study / "ring" / "maml" / "seed-1").symlink_to(disk)
+    (study / "ring" / "all").symlink_to(study)
+    records, _ = read_all([study])
+    assert [(record.experiment, record.method, record.seed) for record in records] == [("ring", "maml", 1)]
+
+
 def test_outer_steps_are_codes(tmp_path):
     cells = ["accepted", "outside trust region", "not finite"]
     rows = [f"{number},{cell}" for number, cell in enumerate(cells, start=1)]

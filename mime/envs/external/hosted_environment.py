@@ -26,7 +26,7 @@ class HostedEnvironment(Environment, ABC):
         classes, test_classes: Names of the kinds of training and of test tasks, of which metrics are reported one by
             one; empty if there is one kind.
         render_mode: Of the Gymnasium environments that `enter` builds, if any.
-        remarks: What the user should know about how this environment takes its arguments.
+        remarks: What the user should know about how this environment takes its arguments and actions.
     """
 
     classes: tuple[str, ...] = ()
@@ -59,6 +59,9 @@ class HostedEnvironment(Environment, ABC):
         twin = copy.copy(self)
         twin.render_mode = "rgb_array"
         return twin
+
+    def close(self) -> None:
+        """Close the Gymnasium environments that were built here; what is needed again is built again."""
 
     def describe(self, task: Any) -> str:
         """The task in a few words, for messages."""

@@ -160,6 +160,11 @@ class Metaworld(HostedEnvironment):
         unwrapped.set_task(Task(task.kind, pickle.dumps(content)))
         return env
 
+    def close(self) -> None:
+        """Close the environments of all classes."""
+        while self._envs:
+            self._envs.popitem()[1].close()
+
     def drawing(self) -> HostedEnvironment:
         """With environments of its own: how they are drawn is decided when they are built."""
         twin = super().drawing()

@@ -6,9 +6,11 @@ import pytest
 
 from mime.configuration.keys import ConfigurationError
 from mime.envs import registration
+from mime.errors import UserError
 from mime.policies.numpy_policy import NumpyPolicy
 from mime.sampling.rollouts import Request, rollout
 from tests import small_runs
+from tests.sampling.toy import Toy
 
 KEY = jax.random.key(0)
 TOY = "tests.sampling.toy:Toy"
@@ -26,6 +28,8 @@ def build(name, **arguments):
         ("tests.sampling.toy:Taskless", {"max_episode_steps": 5}, ["env-name", "has no reset_task()"]),
         ("tests.sampling.toy:NotAnEnvironment", {}, ["env-name", "not a subclass of gymnasium.Env"]),
         ("os:system", {}, ["env-name", "not a subclass of gymnasium.Env"]),
+        ("__main__:Env", {}, ["env-name", "cannot import", "my_env:Env"]),
+        ("gymnasium.vector:VectorEnv", {}, ["env-name", "vector of environments", "a single one"]),
         ("CartPole-v1", {}, ["env-name", "has no sample_tasks() and no reset_task()"]),
         ("NoSuchThing-v3", {}, ["env-name", "NoSuchThing", "Gymnasium"]),
         ("2DNavigationSprase-v0", {}, ["env-name", "did you mean 2DNavigationSparse-v0?"]),
@@ -54,6 +58,35 @@ def test_tasks_follow_from_the_key():
     assert not any(a == b for a, b in zip(one, other))
     assert [task["goal"] for task in environment.test_batch(0)] == np.linspace(-1, 1, 20).tolist()
     assert list(environment.test_batch(0)) == list(environment.test_batch(1))
+
+
+def test_a_wrapper_keeps_its_own_methods():
+    environment = registration.make("tests.sampling.toy:OwnMethods", {"max_episode_steps": 3})
+    tasks = environment.draw_tasks((1,), 3)
+    assert list(tasks) == [100, 101, 102]
+    assert environment.enter(tasks[2]).unwrapped.goal == 2
+    # Those that it does not have are the inner environment's.
+    assert environment.test_batch(0)[0] == {"goal": -1}
+
+
+def test_scaled_actions_fit_a_box_of_somebody_elses_environment():
+    space = registration.make(TOY, {"max_episode_steps": 3}).action_space
+    assert space.is_bounded()
+
+
+def test_errors_while_tasks_are_drawn_are_told_in_a_line():
+    environment = registration.make(f"{__name__}:NoTasks", {"max_episode_steps": 3})
+    with pytest.raises(
+        UserError, match=r"sample_tasks\(2\) raised RuntimeError: no map \(.*test_gymnasium_environment"
+    ):
+        environment.draw_tasks((1,), 2)
+
+
+class NoTasks(Toy):
+    """Cannot draw tasks."""
+
+    def sample_tasks(self, n):
+        raise RuntimeError("no map")
 
 
 def constant_policy(value):

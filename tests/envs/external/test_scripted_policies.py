@@ -14,7 +14,7 @@ from metaworld.env_dict import ALL_V3_ENVIRONMENTS
 from metaworld.types import Task
 
 from mime.envs import registration
-from mime.sampling.hosted import LocalWorkers
+from mime.sampling.local import LocalWorkers
 from mime.sampling.rollouts import Request
 from tests.scripted import Scripted
 

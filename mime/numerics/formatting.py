@@ -1,0 +1,16 @@
+"""Numbers for people to read."""
+
+import math
+
+import numpy as np
+
+
+def number(value: float | np.ndarray) -> str:
+    """Two decimals; none for large numbers, and significant digits for those that would have too many or none left."""
+    size = abs(float(value))
+    if not math.isfinite(size):
+        return f"{value:.0f}"
+    if 0 < size < 0.01 or size >= 1e9:
+        return f"{value:.3g}"
+    shown = f"{value:,.0f}" if size >= 1000 else f"{value:.2f}"
+    return shown.removeprefix("-") if size == 0 else shown
