@@ -30,6 +30,7 @@ CHEAP = {"first_order": True, "fisher_batch_size": 4, "max_kl": 0.02, "pre_epoch
 
 REMOVED = {
     "solved": {},
+    "one-inner-step": {"num_steps": 1},
     "without-latent": {"latent_size": 0, "latent_draws": "independent"},
     "independent-latents": {"latent_draws": "independent"},
     "latent-rate": {"latent_rate": 0.7},
@@ -40,7 +41,7 @@ REMOVED = {
     "without-learned-rates": {"learn_fast_lr": False, "fast_lr": 0.05},
     "without-bonus": {"use_vime": False, "bonus_credit": "mixed", "adapt_eta": False},
     "without-learned-eta": {"adapt_eta": False, "eta": 0.1},
-    "without-credit-before": {"bonus_credit": "mixed"},
+    "mixed-as-in-the-paper": {"bonus_credit": "mixed", "eta_rule": "adam", "eta_objective": "advantages"},
     "leave-one-out": {"dyn_gain": "leave-one-out"},
     "of-transitions": {"dyn_inputs": "transition"},
     "of-a-network": {"dyn_model": "network", "dyn_prior_sd": 0.01},

@@ -102,6 +102,7 @@ def evaluate(
     num_batches: int = 3,
     num_steps: int = 10,
     seed: int = 1,
+    unseen: bool = False,
     resources: Resources = HERE,
     report: Callable[[Row], Any] = lambda row: None,
 ) -> list[Row]:
@@ -112,6 +113,7 @@ def evaluate(
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or for PEARL trajectories of context.
         seed: Of everything random.
+        unseen: Adapt to tasks unlike the training ones, in place of the held-out ones.
         resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.
 
@@ -119,13 +121,14 @@ def evaluate(
         A row of metrics for each batch.
 
     Raises:
-        UserError: If the run is incomplete or damaged.
+        UserError: If the run is incomplete or damaged, or the environment has no such tasks.
     """
     return testing.evaluate(
         RunFolder(Path(folder)),
         num_batches=num_batches,
         num_steps=num_steps,
         seed=seed,
+        unseen=unseen,
         resources=resources,
         report=report,
     )

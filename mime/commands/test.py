@@ -26,6 +26,8 @@ class Test:
     """Inner steps; for PEARL, trajectories of context."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
+    unseen: bool = False
+    """Adapt to tasks unlike the training ones in place of the held-out ones: other distances, dogs or rods."""
     num_workers: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
     """Worker processes, for environments outside JAX; those written in JAX need none. Default: one per processor."""
     ray_address: Annotated[str | None, tyro.conf.arg(metavar="local|auto|HOST:PORT")] = None
@@ -56,11 +58,13 @@ def run(arguments: Sequence[str]) -> int:
             num_batches=command.num_batches,
             num_steps=command.num_steps,
             seed=command.seed,
+            unseen=command.unseen,
             resources=Resources(command.num_workers, command.ray_address, command.rollout_timeout),
             report=advance,
         )
     names = [name for name in HEADLINES if f"{LAST_STAGE}/{name}" in rows[0]]
-    table = Table(title=f"{folder.path}: held-out tasks, mean of {len(rows)} batches")
+    name, words = ("unseen", "unseen") if command.unseen else ("test", "held-out")
+    table = Table(title=f"{folder.path}: {words} tasks, mean of {len(rows)} batches")
     for heading in (folder.read_config()[0].STEPS.capitalize(), *names):
         table.add_column(heading, justify="right")
     for step, values in enumerate(zip(*(curve(rows, name) for name in names))):
@@ -69,12 +73,12 @@ def run(arguments: Sequence[str]) -> int:
     classes = class_table(rows)
     if classes:
         table = Table("After adaptation", *next(iter(classes.values())))
-        for name, values in classes.items():
-            table.add_row(name, *map(number, values.values()))
+        for kind, values in classes.items():
+            table.add_row(kind, *map(number, values.values()))
         console.print(table)
     tell_where(
-        pictures=folder.figures / "test.png",
-        numbers=folder.path / "test_result.csv",
+        pictures=folder.figures / f"{name}.png",
+        numbers=folder.path / f"{name}_result.csv",
         tensorboard=command_line("tensorboard", "--logdir", folder.path),
     )
     return 0

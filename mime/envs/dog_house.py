@@ -21,6 +21,12 @@ Cells = Bool[np.ndarray, "columns rows"]
 START = (1.3, 2.0)
 TRAINING_DOGS = ((2.0, 9.0), (5.3, 4.0), (8.5, 1.3))
 TEST_DOGS = (TRAINING_DOGS[0], TRAINING_DOGS[-1])
+# Drawn once, uniformly from where the robot can get to, at least 1.5 from the start and the training dogs and 1 from
+# each other.
+UNSEEN_DOGS = (
+    *((5.0, 9.4), (5.1, 5.5), (3.6, 8.7), (3.5, 4.7), (8.1, 6.6)),
+    *((2.2, 3.8), (7.6, 3.9), (3.0, 0.2), (5.5, 7.1), (3.9, 1.9)),
+)
 CELLS_PER_UNIT = 10
 CELLS_PER_BLOCK = 5
 MAX_DISPLACEMENT = 0.1
@@ -141,3 +147,7 @@ class DogHouse(TaskEnvironment):
     def test_tasks(self) -> Dogs:
         """The first and the last training dog."""
         return jnp.array(TEST_DOGS)
+
+    def unseen_batch(self, batch: int) -> Dogs:
+        """Ten dogs that are not among the training ones."""
+        return jnp.array(UNSEEN_DOGS)

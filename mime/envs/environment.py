@@ -18,6 +18,9 @@ class ActionUnits(NamedTuple):
     offset: Float[np.ndarray, "*action"]
 
 
+from mime.errors import UserError
+
+
 class Environment:
     """A family of tasks; either a `TaskEnvironment`, written in JAX, or a `HostedEnvironment`, outside JAX.
 
@@ -51,6 +54,14 @@ class Environment:
     def test_tasks(self) -> Any:
         """The held-out tasks, with a leading `tasks` axis."""
         raise NotImplementedError
+
+    def unseen_batch(self, batch: int) -> Any:
+        """Tasks unlike the training ones, of a test's batch of that number: a second, harder test.
+
+        Raises:
+            UserError: If the environment has none.
+        """
+        raise UserError("--unseen: this environment has no such tasks; leave it out to test on the held-out ones")
 
     def test_batch(self, batch: int) -> Any:
         """The held-out tasks of a test's batch of that number, counted from 0. They depend on no seed of a run."""

@@ -1,6 +1,7 @@
 """2D navigation: a point robot that must find a goal it is not told."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium
@@ -16,6 +17,7 @@ Vector = Float[Array, "2"]
 Goals = Float[Array, "tasks 2"]
 
 COMPASS = np.stack([np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], axis=1)
+UNSEEN_RADII = (3.0, 7.0, 11.0)
 MAX_DISPLACEMENT = 0.1
 
 
@@ -102,8 +104,15 @@ class RingNavigation(Navigation):
     def test_tasks(self) -> Goals:
         """The eight compass directions, half a unit inside a wide ring's edges or in the middle of a narrow one."""
         wide = self.high - self.low > 1
-        radii = [self.low + 0.5, self.high - 0.5] if wide else [(self.low + self.high) / 2]
-        return jnp.concatenate([jnp.asarray(radius * COMPASS, jnp.float32) for radius in radii])
+        return _compass([self.low + 0.5, self.high - 0.5] if wide else [(self.low + self.high) / 2])
+
+    def unseen_batch(self, batch: int) -> Goals:
+        """The eight compass directions at distances 3, 7 and 11, whatever the ring's."""
+        return _compass(UNSEEN_RADII)
+
+
+def _compass(radii: Sequence[float]) -> Goals:
+    return jnp.concatenate([jnp.asarray(radius * COMPASS, jnp.float32) for radius in radii])
 
 
 class DenseNavigation(Navigation):

@@ -45,6 +45,10 @@ class ObservedReward(TaskEnvironment):
         """The other environment's."""
         return self.environment.test_tasks()
 
+    def unseen_batch(self, batch: int) -> Any:
+        """The other environment's."""
+        return self.environment.unseen_batch(batch)
+
     def get_default_params(self, **options: Any) -> Any:
         """The other environment's."""
         return self.environment.get_default_params(**options)

@@ -107,6 +107,10 @@ class Pendulum(TaskEnvironment):
         """Four rods, one within the range of the training ones and three heavier or longer."""
         return _rods(masses=(0.6, 0.8), lengths=(0.6, 0.8))
 
+    def unseen_batch(self, batch: int) -> Rod:
+        """Four rods, lighter or heavier and shorter or longer than all others."""
+        return _rods(masses=(0.4, 0.9), lengths=(0.3, 0.9))
+
 
 def wrap(angle: Scalar) -> Scalar:
     """The same direction in [-π, π]."""

@@ -64,6 +64,10 @@ class WeakenedActions(TaskEnvironment):
         """The environment's own."""
         return self.environment.test_tasks()
 
+    def unseen_batch(self, batch: int) -> Any:
+        """The environment's own."""
+        return self.environment.unseen_batch(batch)
+
     def test_batch(self, batch: int) -> Any:
         """The environment's own."""
         return self.environment.test_batch(batch)

@@ -1,7 +1,7 @@
 """What an intrinsic reward is, to everything outside this package."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -86,24 +86,18 @@ class Bonus(ABC):
         finite = all_finite(new)
         return select(finite, new, state), metrics | {"Dynamics/Refused": ~finite}
 
-    def summary(
-        self,
-        returns: Mapping[str, Number],
-        intrinsic: Mapping[str, Number],
-        logit: Number,
-    ) -> Metrics:
-        """Metrics of a trial: the share of the bonus, and what each stage's rewards come to, mixed by that share.
+    def summary(self, stage: str, extrinsic: Number, intrinsic: Number, logit: Number) -> Metrics:
+        """Metrics of a trial's stage that has the bonus: its share, and what the mixed rewards come to.
 
         Args:
-            returns: Of the task's own rewards, by the name of the stage.
+            stage: Its name.
+            extrinsic: Return of the task's own rewards.
             intrinsic: Of the bonus.
             logit: Of the share.
         """
-        metrics: Metrics = {"Eta": jax.nn.sigmoid(logit)}
-        for name, extrinsic in returns.items():
-            combined = mix(extrinsic, intrinsic[name], logit)
-            metrics |= {f"{name}/IntrinsicReturns": intrinsic[name], f"{name}/CombinedReturns": combined}
-        return metrics
+        combined = mix(extrinsic, intrinsic, logit)
+        named = {f"{stage}/IntrinsicReturns": intrinsic, f"{stage}/CombinedReturns": combined}
+        return {"Eta": jax.nn.sigmoid(logit)} | named
 
 
 class NoBonus(Bonus):
@@ -125,12 +119,7 @@ class NoBonus(Bonus):
         """Nothing."""
         return state, {}
 
-    def summary(
-        self,
-        returns: Mapping[str, Number],
-        intrinsic: Mapping[str, Number],
-        logit: Number,
-    ) -> Metrics:
+    def summary(self, stage: str, extrinsic: Number, intrinsic: Number, logit: Number) -> Metrics:
         """None."""
         return {}
 

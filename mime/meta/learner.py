@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from mime.envs.task_environment import count_tasks
+from mime.exploration.bonus import Bonus
 from mime.meta.adaptation import repeated
 from mime.meta.method import Method
 from mime.meta.state import Agent, Eta, Experience, LearnerState, Mixture, Shared, Trial
@@ -69,7 +70,7 @@ class Learner:
     def adapt_and_evaluate(self, state: LearnerState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
         """Collect and adapt, `num_steps` times, to each task by itself; then collect once more."""
         agents, inner = self.adapt_to(state, tasks, key, num_steps=num_steps)
-        after = self.collect(agents, tasks, jax.random.fold_in(key, num_steps))
+        after = self.collect(agents, tasks, jax.random.fold_in(key, num_steps), stage=num_steps)
         return Trial(inner, after, self.mixture(state))
 
     def adapt_to(
@@ -77,26 +78,27 @@ class Learner:
     ) -> tuple[Agent, list[Experience]]:
         """Each task's agent after `num_steps` inner steps, and the experience before each of them."""
         agents, inner = repeated(Agent(state.policy, state.bonus), count_tasks(tasks)), []
-        for step_key in jax.random.split(key, num_steps):
+        for stage, step_key in enumerate(jax.random.split(key, num_steps)):
             collect_key, adapt_key = jax.random.split(step_key)
-            experience = self.collect(agents, tasks, collect_key)
+            experience = self.collect(agents, tasks, collect_key, stage=stage)
             agents = self.adapt(agents, experience, state, adapt_key)
             inner.append(experience)
         return agents, inner
 
-    def collect(self, agents: Agent, tasks: Any, key: PRNGKeyArray) -> Experience:
-        """Experience of each task's agent in its task."""
+    def collect(self, agents: Agent, tasks: Any, key: PRNGKeyArray, *, stage: int) -> Experience:
+        """Experience of each task's agent, after so many inner steps, in its task."""
         sample_key, reward_key = jax.random.split(key)
-        return self.rewarded(agents, self.sampler(agents.policy, tasks, sample_key), reward_key)
+        episodes = self.sampler(agents.policy, tasks, sample_key)
+        return self.rewarded(self.method.bonus_at(stage), agents, episodes, reward_key)
 
-    @partial(jax.jit, static_argnums=0)
-    def rewarded(self, agents: Agent, episodes: Episodes, key: PRNGKeyArray) -> Experience:
+    @partial(jax.jit, static_argnums=(0, 1))
+    def rewarded(self, bonus: Bonus, agents: Agent, episodes: Episodes, key: PRNGKeyArray) -> Experience:
         """The episodes with their rewards as learning sees them; `[tasks trajectories steps]`."""
         noise_key, bonus_key = jax.random.split(key)
         extrinsic = self.method.reward.extrinsic(episodes, noise_key)
         keys = jax.random.split(bonus_key, episodes.rewards.shape[0])
-        bonus = over_tasks(lambda b, e, k: self.method.bonus.rewards(b, e, key=k))
-        return Experience(episodes, extrinsic, bonus(agents.bonus, episodes, keys))
+        intrinsic = over_tasks(lambda b, e, k: bonus.rewards(b, e, key=k))
+        return Experience(episodes, extrinsic, intrinsic(agents.bonus, episodes, keys))
 
     @partial(jax.jit, static_argnums=0)
     def adapt(self, agents: Agent, experience: Experience, state: LearnerState, key: PRNGKeyArray) -> Agent:
@@ -142,10 +144,10 @@ class Learner:
     def summary(self, trial: Trial, state: LearnerState) -> Metrics:
         """Returns and success before each inner step (`Train-k`, after k steps) and after the last (`Valid`)."""
         metrics = outcomes(self.stages(trial), self.sampler.environment.grid)
-        stages = named_stages([*trial.inner, trial.after])
-        returns = {name: metrics[f"{name}/Returns"] for name in stages}
-        intrinsic = {name: experience.intrinsic_return() for name, experience in stages.items()}
-        return metrics | self.method.bonus.summary(returns, intrinsic, state.eta.logit)
+        for stage, (name, experience) in enumerate(named_stages([*trial.inner, trial.after]).items()):
+            returns = metrics[f"{name}/Returns"], experience.intrinsic_return()
+            metrics |= self.method.bonus_at(stage).summary(name, *returns, state.eta.logit)
+        return metrics
 
     def tensors(self, state: LearnerState) -> dict[str, dict[str, Array]]:
         """The parameters that testing needs, by the file that they are exported to."""

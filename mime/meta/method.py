@@ -28,7 +28,8 @@ class Method:
         num_steps: Inner steps of a trial.
         terms: Of the outer objective.
         outer_step: On the objective.
-        bonus: The intrinsic reward.
+        bonus: The intrinsic reward of the policy before adaptation.
+        later_bonus: Of the policies after an inner step: the same, or none.
         eta_rule: How its weight is learned.
         warm_up: Meta-iterations in which the policy is rewarded without the bonus.
     """
@@ -40,8 +41,13 @@ class Method:
     terms: tuple[Term, ...]
     outer_step: Trpo
     bonus: Bonus
+    later_bonus: Bonus
     eta_rule: EtaRule
     warm_up: int
+
+    def bonus_at(self, stage: int) -> Bonus:
+        """The intrinsic reward after so many inner steps."""
+        return self.bonus if stage == 0 else self.later_bonus
 
     def advantages(self, experience: Experience, mixture: Mixture) -> Steps:
         """Of the rewards that the policy learns from."""
@@ -63,6 +69,7 @@ def method_of(experiment: Experiment, environment: Environment, num_tasks: int) 
     """
     gae = Gae(experiment.gamma, experiment.gae_lambda)
     reward, terms = _reward_and_terms(experiment, gae)
+    bonus = make_bonus(experiment, environment, num_tasks) if experiment.use_vime else NoBonus()
     rates = LearnedRates if experiment.learn_fast_lr else FixedRates
     return Method(
         reward=reward,
@@ -71,7 +78,8 @@ def method_of(experiment: Experiment, environment: Environment, num_tasks: int) 
         num_steps=experiment.num_steps,
         terms=terms,
         outer_step=_outer_step(experiment),
-        bonus=make_bonus(experiment, environment, num_tasks) if experiment.use_vime else NoBonus(),
+        bonus=bonus,
+        later_bonus=bonus if experiment.bonus_credit == "mixed" else NoBonus(),
         eta_rule=_eta_rule(experiment, gae),
         # As in the 2020 code, whose counter has to exceed `pre-epochs` before the bonus counts: with 0, one iteration.
         warm_up=experiment.pre_epochs + 1,

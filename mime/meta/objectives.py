@@ -5,7 +5,6 @@ An objective is a sum of terms. A term sees a trial, and gives a function of wha
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ClassVar, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -107,7 +106,7 @@ class EMamlCredit:
 
 @dataclass(frozen=True)
 class Exploration:
-    """Advantage of the bonus before adaptation, averaged over tasks and inner steps, times the bonus's weight.
+    """Advantage of the bonus before adaptation, averaged over tasks, times the bonus's weight.
 
     Attributes:
         gae: How advantages are estimated.
@@ -118,15 +117,13 @@ class Exploration:
 
     def surrogate(self, trial: Trial) -> Comparison:
         """Importance-weighted advantages of the standardised bonus; 0 during the warm-up."""
-        inner = [experience.episodes for experience in trial.inner]
-        novelty = [self.gae(experience, standardised_bonus(experience)) for experience in trial.inner]
-        weight = trial.mixture.intrinsic_weight
-        return lambda new, old: weight * (credit_before(new, old, inner, novelty) / len(inner))
+        first, weight = trial.inner[0], trial.mixture.intrinsic_weight
+        novelty = [self.gae(first, standardised_bonus(first))]
+        return lambda new, old: weight * credit_before(new, old, [first.episodes], novelty)
 
     def divergences(self, trial: Trial) -> list[Comparison]:
-        """Of the policies before each inner step."""
-        stages = enumerate(experience.episodes for experience in trial.inner)
-        return [partial(_divergence_before, stage, episodes) for stage, episodes in stages]
+        """Of the policy before adaptation."""
+        return [lambda new, old: mean_kl(new.before[0], old.before[0], trial.inner[0].episodes)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,10 +183,6 @@ class Objective:
 
 def _summed(parts: Sequence[Comparison]) -> Comparison:
     return lambda new, old: sum((part(new, old) for part in parts[1:]), parts[0](new, old))
-
-
-def _divergence_before(stage: int, episodes: Episodes, new: Outcome, old: Outcome) -> Number:
-    return mean_kl(new.before[stage], old.before[stage], episodes)
 
 
 def mean_kl(new: Distribution, old: Distribution, episodes: Episodes) -> Number:

@@ -22,6 +22,7 @@ def evaluate(
     num_batches: int,
     num_steps: int,
     seed: int,
+    unseen: bool = False,
     resources: Resources = HERE,
     report: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
@@ -32,11 +33,12 @@ def evaluate(
     of the task's own reward.
 
     Args:
-        folder: Of the run; its configuration and weights are read, `test_*` and `test/` written anew, and how it was
-            tested goes into `config.json`.
+        folder: Of the run; its configuration and weights are read, `test_*` and `test/` (or `unseen_*` and `unseen/`)
+            written anew, and how it was tested goes into `config.json`.
         num_batches: Times that every held-out task is adapted to.
         num_steps: Steps of adaptation: inner steps, or trajectories of context.
         seed: Of everything random.
+        unseen: Adapt to the environment's tasks unlike the training ones, in place of the held-out ones.
         resources: Where the episodes of environments outside JAX are collected.
         report: Called with the metrics of every batch.
 
@@ -44,21 +46,25 @@ def evaluate(
         A row of metrics for each batch.
 
     Raises:
-        UserError: If the run is incomplete or damaged.
+        UserError: If the run is incomplete or damaged, or the environment has no such tasks.
     """
     experiment, run_seed = folder.read_config()
     setup = set_up(experiment, run_seed, resources, source=str(folder.config))
     state = load_weights(folder, setup)
-    for path in [folder.path / "test_result.csv", folder.path / "test_log.txt", *folder.test.glob("events.out.*")]:
+    batches = setup.environment.unseen_batch if unseen else setup.environment.test_batch
+    batches(0)  # An environment without such tasks says so before an earlier test's files are gone.
+    name = "unseen" if unseen else "test"
+    events = folder.path / name
+    for path in [folder.path / f"{name}_result.csv", folder.path / f"{name}_log.txt", *events.glob("events.out.*")]:
         path.unlink(missing_ok=True)
-    recorder = Recorder(folder.path, "test", events=folder.test, pictures=folder.test, x_axis="Batch")
+    recorder = Recorder(folder.path, name, events=events, pictures=events, x_axis="Batch")
     classes = getattr(setup.environment, "test_classes", ())
     rows = []
     try:
         with messages_to(recorder.log):
             for batch in range(num_batches):
                 key = jax.random.fold_in(stream(seed, TESTING), batch)
-                tasks = setup.environment.test_batch(batch)
+                tasks = batches(batch)
                 shared = parallel.share(state, count_tasks(tasks))
                 trial = setup.learner.adapt_and_evaluate(shared, tasks, key, num_steps=num_steps)
                 metrics = jax.device_get(setup.learner.summary(trial, state))
@@ -68,12 +74,14 @@ def evaluate(
                 row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
                 recorder.row(row)
                 recorder.log(f"batch {batch + 1}/{num_batches}  {before_and_after(row)}")
-                caption = f"Held-out tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
-                picture = folder.figures / "test.png"
+                caption = (
+                    f"{'Unseen' if unseen else 'Held-out'} tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
+                )
+                picture = folder.figures / f"{name}.png"
                 draw_trial(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
                 report(row)
                 rows.append(row)
-        folder.record_test(num_batches=num_batches, num_steps=num_steps, seed=seed)
+        folder.record_test(tasks=name, num_batches=num_batches, num_steps=num_steps, seed=seed)
     finally:
         if setup.sampler is not None:
             setup.sampler.close()

@@ -206,5 +206,17 @@ def test_a_batch_holds_each_training_dog_once(num_tasks):
     assert np.ptp(counts) > 0 or num_tasks >= 3
 
 
+def test_unseen_dogs_can_be_reached_and_are_far_from_the_start_and_from_each_other():
+    dogs = np.asarray(DogHouse().unseen_batch(0), np.float64)
+    for dog in dogs:
+        assert shortest_path(lambda cell, dog=dog: np.hypot(*(np.array(cell) / 10 - dog)) <= 0.05)
+    others = np.concatenate([dogs, DOGS, [[1.3, 2.0]]])
+    distances = np.linalg.norm(dogs[:, None] - others, axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    assert len(dogs) == 10
+    assert distances[:, :10].min() >= 1
+    assert distances[:, 10:].min() >= 1.5
+
+
 def test_test_dogs_are_the_first_and_the_last():
     np.testing.assert_array_equal(DogHouse().test_tasks(), np.array([DOGS[0], DOGS[2]], np.float32))

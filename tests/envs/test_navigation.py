@@ -87,6 +87,14 @@ def test_training_goals_follow_the_truncated_normal(low, high):
     assert abs(np.corrcoef(radius, np.abs(angle))[0, 1]) < 0.03
 
 
+@pytest.mark.parametrize("ring", RINGS)
+def test_unseen_goals_lie_inside_and_outside_every_ring(ring):
+    goals = np.asarray(RingNavigation(low=ring[0], high=ring[1]).unseen_batch(0), np.float64)
+    angles = np.arctan2(goals[:, 1], goals[:, 0]) % (2 * np.pi)
+    np.testing.assert_allclose(np.linalg.norm(goals, axis=1), np.repeat([3, 7, 11], 8), rtol=1e-6)
+    np.testing.assert_allclose(angles, np.tile(np.arange(8) * np.pi / 4, 3), atol=1e-6)
+
+
 @pytest.mark.parametrize(("ring", "radii"), zip(RINGS, [(5.25,), (8.5,), (5.5, 8.5)]))
 def test_test_goals_are_the_compass_directions(ring, radii):
     goals = np.asarray(RingNavigation(low=ring[0], high=ring[1]).test_tasks(), np.float64)

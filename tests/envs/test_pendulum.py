@@ -161,6 +161,10 @@ def test_rods_are_those_of_the_design():
     np.testing.assert_allclose(test_tasks.mass, [0.6, 0.6, 0.8, 0.8])
 
 
+def test_unseen_rods_are_outside_the_range_of_all_others():
+    assert rods_of(Pendulum().unseen_batch(0)) == [(0.4, 0.3), (0.4, 0.9), (0.9, 0.3), (0.9, 0.9)]
+
+
 @pytest.mark.parametrize("num_tasks", [1, 4, 6, 7, 20])
 def test_training_rods_occur_equally_often_or_once_more(num_tasks):
     batches = [rods_of(Pendulum().sample_tasks(key, num_tasks)) for key in jax.random.split(KEY, 20)]

@@ -17,7 +17,8 @@ def learner_of(keys, environment, *, trajectories=3, bonus=None, eta_rule=None):
     """
     experiment = Experiment(**keys)
     method = method_of(experiment, environment, num_tasks=2)
-    others = {"bonus": bonus, "eta_rule": eta_rule}
+    later = bonus if experiment.bonus_credit == "mixed" else None
+    others = {"bonus": bonus, "later_bonus": later, "eta_rule": eta_rule}
     method = dataclasses.replace(method, **{name: value for name, value in others.items() if value is not None})
     return Learner(method, CompiledSampler(environment, trajectories))
 

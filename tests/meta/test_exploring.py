@@ -144,6 +144,17 @@ def test_a_bonus_for_those_before_adaptation_changes_neither_adaptation_nor_its_
     assert not np.allclose(mixed, made.inner[0].extrinsic)
 
 
+@pytest.mark.parametrize("credit", ["mixed", "before"])
+def test_which_stages_have_the_bonus(credit):
+    keys = {"use_vime": True, "bonus": "state-entropy", "bonus_credit": credit, "num_steps": 2}
+    learner = learner_of(keys, DenseNavigation())
+    state = learner.init(GaussianPolicy(2, 2, hidden_sizes=(4,), key=KEY), key=KEY)
+    _, metrics, made = jax.jit(learner.iterate)(state, jnp.array([[0.3, 0.1], [-0.2, 0.4]]), KEY)
+    rewarded = [bool(np.any(experience.intrinsic)) for experience in (*made.inner, made.after)]
+    reported = [f"{stage}/IntrinsicReturns" in metrics for stage in ("Train-0", "Train-1", "Valid")]
+    assert rewarded == reported == [True, credit == "mixed", credit == "mixed"]
+
+
 @pytest.mark.parametrize("iteration", [0, 1])
 def test_the_outer_step_raises_the_bonus_before_adaptation_after_the_warm_up(iteration):
     """Where novelty is all there is to gain, the new parameters make novel actions likelier; not in the warm-up."""

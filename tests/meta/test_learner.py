@@ -345,7 +345,7 @@ def test_noise_is_added_to_the_standardised_rewards_of_every_step():
     rng, axes = np.random.default_rng(0), (2, 20, 100)
     episodes, agents = random_episodes(rng, *axes), repeated(Agent(make()[1].policy, ()), 2)
     clean, noisy, again = (
-        make(add_noise=std > 0, noise_std=std)[0].rewarded(agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
+        make(add_noise=std > 0, noise_std=std)[0].rewarded(NoBonus(), agents, episodes, KEY) for std in (0.0, 0.5, 0.5)
     )
     for task in range(2):
         values = np.asarray(clean.extrinsic[task], np.float64)[np.asarray(episodes.valid[task])]

@@ -8,6 +8,7 @@ import pytest
 
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
+from mime.runs.tested import is_stale, recorded_tests
 from tests.small_runs import small
 
 
@@ -64,6 +65,22 @@ def test_config_round_trip_and_history(tmp_path):
     assert len(document["history"]) == 2
     assert {"command", "started", "versions", "git", "hardware"} <= document["history"][0].keys()
     assert "jax" in document["history"][0]["versions"]
+
+
+def test_tests_are_recorded_and_survive_a_resume(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_config(small(), 0)
+    folder.weights("policy").write_bytes(b"weights")
+    for tasks in ("test", "unseen"):
+        folder.record_test(tasks=tasks, num_batches=3, num_steps=10, seed=1)
+    folder.write_config(small(), 0)
+    document = json.loads(folder.config.read_text())
+    (test,) = recorded_tests(document)
+    assert (test["num-batches"], test["num-steps"], test["seed"]) == (3, 10, 1)
+    assert "jax" in test["versions"]
+    assert not is_stale(tmp_path, document)
+    folder.weights("policy").write_bytes(b"trained further")
+    assert is_stale(tmp_path, document)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,23 @@ def test_testing_reports_every_inner_step_of_every_batch(tmp_path):
     assert list((tmp_path / "test").glob("events*"))
 
 
+def test_a_test_on_unseen_tasks_leaves_the_held_out_ones_results_alone(tmp_path):
+    run(tmp_path, use_vime=True, env_name="2DNavigationSparse-v0")
+    evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1)
+    held_out = (tmp_path / "test_result.csv").read_bytes()
+    [row] = evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1, unseen=True)
+    assert rows(tmp_path, "unseen_result.csv") == [{name: str(value) for name, value in row.items()}]
+    assert (tmp_path / "test_result.csv").read_bytes() == held_out
+    assert list((tmp_path / "unseen").glob("events*"))
+    assert (tmp_path / "figures" / "unseen.png").exists()
+
+
+def test_an_environment_without_unseen_tasks_says_so(tmp_path):
+    run(tmp_path)
+    with pytest.raises(UserError, match="--unseen: this environment has no such tasks"):
+        evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1, unseen=True)
+
+
 @pytest.mark.learning
 def test_meta_training_makes_adaptation_work(tmp_path):
     keys = {"hidden_sizes": [64, 64], "meta_batch_size": 20, "fast_batch_size": 20, "num_batches": 40, "fast_lr": 0.1}
