@@ -6,6 +6,8 @@ import gymnasium
 import numpy as np
 from jaxtyping import Float
 
+from mime.errors import UserError
+
 
 class ActionUnits(NamedTuple):
     """What the learner's actions are in the environment's units: offset + gain * action.
@@ -16,9 +18,6 @@ class ActionUnits(NamedTuple):
 
     gain: Float[np.ndarray, "*action"]
     offset: Float[np.ndarray, "*action"]
-
-
-from mime.errors import UserError
 
 
 class Environment:
