@@ -75,8 +75,8 @@ def run(arguments: Sequence[str]) -> int:
     classes = class_table(rows)
     if classes:
         table = Table("After adaptation", *next(iter(classes.values())))
-        for name, values in classes.items():
-            table.add_row(name, *map(number, values.values()))
+        for kind, values in classes.items():
+            table.add_row(kind, *map(number, values.values()))
         console.print(table)
     tell_where(
         pictures=folder.figures / f"{name}.png",
