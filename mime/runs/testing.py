@@ -96,8 +96,7 @@ def evaluate(
                 rows.append(row)
                 report(dict(row))
         _replace(folder, made.path, name)
-        if not unseen:
-            folder.record_test(num_batches=num_batches, num_steps=num_steps, seed=seed)
+        folder.record_test(tasks=name, num_batches=num_batches, num_steps=num_steps, seed=seed)
     return rows
 
 
