@@ -34,6 +34,8 @@ CURVES = {
         },
     ),
     "pearl-pendulum": ("PEARL, pendulum, --scale small", "Returns", {"PEARL": "pearl/pendulum-?-train.csv"}),
+    "rl2-pendulum": ("RL2, pendulum", "Returns", {"RL2": "rl2/pendulum-?-train.csv"}),
+    "rl2-mdp": ("RL2, random decision processes", "Returns", {"RL2": "rl2/mdp-episodes-10-?-train.csv"}),
 }
 
 

@@ -24,8 +24,8 @@ class Test:
     """Run folder that train.py wrote."""
     num_batches: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 3
     """Times that every held-out task is adapted to."""
-    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 10
-    """Inner steps; for PEARL, trajectories of context."""
+    num_steps: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Inner steps; for PEARL, trajectories of context; for RL2, earlier episodes. Default: 10; for RL2, as trained."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
     unseen: bool = False

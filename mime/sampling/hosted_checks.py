@@ -47,6 +47,9 @@ class RandomPolicy:
         self.space.seed(int(noise))
         return self.space.sample()
 
+    def remember(self, action: Any, reward: float) -> None:
+        """Nothing."""
+
 
 def _spaces(environment: HostedEnvironment) -> str:
     observations, actions = environment.observation_space, environment.action_space

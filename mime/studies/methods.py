@@ -12,10 +12,14 @@ class StudyMethod(NamedTuple):
     Attributes:
         label: What people call it.
         flags: Of `mime train`.
+        algorithm: Whose files it has: the value of their key `algorithm`, and the name of their folder.
+        steps: What its steps of adaptation are, if not inner steps.
     """
 
     label: str
     flags: tuple[str, ...] = ()
+    algorithm: str | None = None
+    steps: str | None = None
 
 
 PEARL = "pearl"
@@ -25,7 +29,9 @@ METHODS = {
     "expl": StudyMethod("MAML+expl", ("--use-vime",)),
     "mime": StudyMethod("MIME", ("--use-vime", "--adapt-eta")),
     "e-maml": StudyMethod("E-MAML", ("--e-maml",)),
-    PEARL: StudyMethod("PEARL"),
+    PEARL: StudyMethod("PEARL", algorithm="pearl", steps="trajectories of context"),
+    "rl2": StudyMethod("RL2", algorithm="rl2", steps="earlier episodes"),
+    "rl2-expl": StudyMethod("RL2+expl", ("--use-vime",), algorithm="rl2", steps="earlier episodes"),
 }
 
 
