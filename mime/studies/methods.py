@@ -48,18 +48,17 @@ def with_method(experiment: Configuration, name: str, *, source: str) -> Configu
     """The experiment of a file with a method chosen by name, whatever method the file chooses.
 
     Args:
-        experiment: Of a file of gradient-based methods, or of PEARL's with `pearl`.
+        experiment: Of a file of the method's algorithm.
         name: A key of `METHODS`.
         source: The file, for error messages.
 
     Raises:
         ConfigurationError: If the method does not go with the experiment's other keys.
     """
-    if name == PEARL:
-        return experiment
-    keys = experiment.as_keys() | keys_of(name)
-    if not keys["use-vime"]:
-        del keys["bonus-credit"]  # Without a bonus there is none to give.
+    keys = experiment.as_keys()
+    keys |= {key: on for key, on in keys_of(name).items() if key in keys}
+    if not keys.get("use-vime"):
+        keys.pop("bonus-credit", None)  # Without a bonus there is none to give.
     return parsing.parse(keys, source=source)
 
 
