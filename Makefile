@@ -3,7 +3,11 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do if $$p -
 BIN := .venv/bin
 RUN ?= runs/demo
 
-.PHONY: demo test check docs torture study clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-extras check docs torture study clean
+
+help:  ## Print what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## Train MIME and MAML to find goals on a ring, and show what they learned (four minutes)
 	$(BIN)/python examples/demo.py $(RUN)
@@ -12,6 +16,9 @@ test: .venv/ready  ## Lint and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -n 2 -m "not torture and not learning"
+
+test-extras: .venv/extras-ready  ## Install every extra, and run the tests that need one: make test skips them (minutes)
+	$(BIN)/python -m pytest -rs -m "not torture and not learning" $$(grep -rl --include='test_*.py' importorskip tests)
 
 check: .venv/ready  ## Lint, check types, and test with the lines covered
 	$(BIN)/ruff check .
@@ -36,6 +43,10 @@ study: .venv/ready  ## Full learning runs with stated results
 
 .venv/docs-ready: .venv/ready docs/requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	touch $@
+
+.venv/extras-ready: .venv/docs-ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[metaworld,mujoco,render,ray,torch,onnx]"
 	touch $@
 
 clean:  ## Remove the virtual environment and the demo's runs

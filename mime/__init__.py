@@ -8,16 +8,20 @@ from mime.version import __version__
 
 if TYPE_CHECKING:
     from mime.api import (
+        Bonus,
         Environment,
+        Episodes,
         Experiment,
         Failure,
         PearlExperiment,
         Policy,
         Resources,
         Rl2Experiment,
+        TaskEnvironment,
         TrainedRun,
         TrainingResult,
         UserError,
+        check_environment,
         evaluate,
         load_experiment,
         load_run,
@@ -27,17 +31,21 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "Bonus",
     "Environment",
+    "Episodes",
     "Experiment",
     "Failure",
     "PearlExperiment",
     "Policy",
     "Resources",
     "Rl2Experiment",
+    "TaskEnvironment",
     "TrainedRun",
     "TrainingResult",
     "UserError",
     "__version__",
+    "check_environment",
     "evaluate",
     "load_experiment",
     "load_run",

@@ -1,18 +1,24 @@
 """The library's front door: what `import mime` offers. The commands stand on the same functions."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mime.configuration import parsing
+from rich.console import Console
+
+from mime.commands.terminal import ProgressBar, prepare_jax
+from mime.configuration import packaged, parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, kebab
 from mime.configuration.pearl import PearlExperiment
 from mime.configuration.rl2 import Rl2Experiment
 from mime.envs.environment import Environment
 from mime.envs.registration import make as make_environment
+from mime.envs.task_environment import TaskEnvironment
 from mime.errors import Failure, UserError
+from mime.exploration.bonus import Bonus
 from mime.policies.policy import Policy
 from mime.runs import testing, trained, training
 from mime.runs.folder import RunFolder
@@ -20,19 +26,25 @@ from mime.runs.metrics import Row
 from mime.runs.setup import build_environment
 from mime.runs.trained import TrainedRun
 from mime.runs.training import TrainingResult
+from mime.sampling.environment_checks import check_environment
+from mime.sampling.episodes import Episodes
 from mime.sampling.resources import HERE, Resources
 
 __all__ = [
+    "Bonus",
     "Environment",
+    "Episodes",
     "Experiment",
     "Failure",
     "PearlExperiment",
     "Policy",
     "Resources",
     "Rl2Experiment",
+    "TaskEnvironment",
     "TrainedRun",
     "TrainingResult",
     "UserError",
+    "check_environment",
     "evaluate",
     "load_experiment",
     "load_run",
@@ -45,15 +57,18 @@ def load_experiment(path: str | Path, *, scale: str | None = None, **keys: Any) 
     """The experiment in a YAML file, with other values of some keys.
 
     Args:
-        path: The file.
+        path: The file, or the name of a packaged configuration, as `wide-ring` or `solved/wide-ring`.
         scale: Name of an entry under `scales` in the file, whose values replace those of the experiment.
         **keys: Keys of the configuration with underscores, as `fast_lr=0.1`.
 
     Raises:
         UserError: If the file cannot be read, or a key or value is not allowed.
     """
-    document = parsing.load(Path(path), scale=scale).as_keys()
+    prepare_jax()
+    path = packaged.find(path)
+    document = parsing.load(path, scale=scale).as_keys()
     experiment = parsing.parse(document | {kebab(key): value for key, value in keys.items()}, source=str(path))
+    parsing.require_used(experiment, map(kebab, keys))
     build_environment(experiment, source=str(path))
     return experiment
 
@@ -70,6 +85,9 @@ def train(
     warn: Callable[[str], Any] = warnings.warn,
 ) -> TrainingResult:
     """Meta-train, and record the run in a folder, as `mime train` does.
+
+    On a terminal and in a notebook a progress bar is shown. All cores are used, and compiled programs are kept between
+    runs, unless JAX has computed something before or its configuration says otherwise.
 
     Args:
         experiment: The configuration.
@@ -90,16 +108,18 @@ def train(
             another experiment.
         Failure: If a file cannot be written, or the episodes of a task keep failing.
     """
-    return training.train(
-        experiment,
-        RunFolder(Path(folder)),
-        seed=seed,
-        resume=resume,
-        overwrite=overwrite,
-        resources=resources,
-        report=report,
-        warn=warn,
-    )
+    prepare_jax()
+    with _progress("meta-iterations", experiment.iterations, report) as advance:
+        return training.train(
+            experiment,
+            RunFolder(Path(folder)),
+            seed=seed,
+            resume=resume,
+            overwrite=overwrite,
+            resources=resources,
+            report=advance,
+            warn=warn,
+        )
 
 
 def evaluate(
@@ -130,15 +150,17 @@ def evaluate(
     Raises:
         UserError: If the run is incomplete or damaged, or the environment has no such tasks.
     """
-    return testing.evaluate(
-        RunFolder(Path(folder)),
-        num_batches=num_batches,
-        num_steps=num_steps,
-        seed=seed,
-        unseen=unseen,
-        resources=resources,
-        report=report,
-    )
+    prepare_jax()
+    with _progress("test batches", num_batches, report) as advance:
+        return testing.evaluate(
+            RunFolder(Path(folder)),
+            num_batches=num_batches,
+            num_steps=num_steps,
+            seed=seed,
+            unseen=unseen,
+            resources=resources,
+            report=advance,
+        )
 
 
 def load_run(folder: str | Path, *, resources: Resources = HERE) -> TrainedRun:
@@ -151,4 +173,17 @@ def load_run(folder: str | Path, *, resources: Resources = HERE) -> TrainedRun:
     Raises:
         UserError: If the run is incomplete or damaged, or its method does not adapt the policy's parameters.
     """
+    prepare_jax()
     return trained.load_run(RunFolder(Path(folder)), resources)
+
+
+@contextmanager
+def _progress(what: str, total: int, report: Callable[[Row], Any]) -> Generator[Callable[[Row], None]]:
+    """A function that shows each row's progress, where somebody looks, and reports the row."""
+    with ProgressBar(what, total, on=Console(stderr=True, highlight=False)) as advance:
+
+        def both(row: Row) -> None:
+            advance(row)
+            report(row)
+
+        yield both

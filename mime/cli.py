@@ -6,13 +6,15 @@ from functools import partial
 
 from rich.text import Text
 
+from mime.commands import check as checking
 from mime.commands import compare as comparing
-from mime.commands import envs, export, render
+from mime.commands import envs, export, new, render, replay
 from mime.commands import study as studying
 from mime.commands import test as testing
 from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
 from mime.runs.signals import end_when_asked
+from mime.version import __version__
 
 COMMANDS = {
     "train": (training.Train, training.run),
@@ -20,8 +22,11 @@ COMMANDS = {
     "study": (studying.Study, studying.run),
     "compare": (comparing.Compare, comparing.run),
     "render": (render.Render, render.run),
+    "replay": (replay.ReplayRuns, replay.run),
     "export": (export.Export, export.run),
     "envs": (envs.Envs, envs.run),
+    "new": (new.New, new.run),
+    "check": (checking.Check, checking.run),
 }
 
 Command = Callable[[Sequence[str]], int]
@@ -38,6 +43,9 @@ def main() -> int:
     if name in COMMANDS:
         _, run = COMMANDS[name]
         return guarded(run, arguments)
+    if name == "--version":
+        console.print(f"mime {__version__}")
+        return 0
     helping = name in ("-h", "--help")
     if not helping:
         tell(f"{name}: unknown command; there are {', '.join(COMMANDS)}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import tyro
 from rich.table import Table
 
-from mime.commands.terminal import console, tell_where
+from mime.commands.terminal import console, parse_options, tell_where
 from mime.errors import UserError
 from mime.studies.tables import Cells
 
@@ -27,7 +27,7 @@ class Compare:
 
 def run(arguments: Sequence[str]) -> int:
     """Compare runs; returns the exit status."""
-    command = tyro.cli(Compare, args=list(arguments), prog="mime compare")
+    command = parse_options(Compare, arguments, prog="mime compare")
     if not command.folders:
         raise UserError("give at least one folder with runs")
     from mime.studies import figures, report, tables

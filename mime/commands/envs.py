@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import tyro
 from rich.table import Table
 
-from mime.commands.terminal import console
+from mime.commands.terminal import console, parse_options
 
 
 @dataclass(frozen=True)
@@ -16,7 +15,7 @@ class Envs:
 
 def run(arguments: Sequence[str]) -> int:
     """List the environments; returns the exit status."""
-    tyro.cli(Envs, args=list(arguments), prog="mime envs")
+    parse_options(Envs, arguments, prog="mime envs")
     from mime.envs.registration import ENVIRONMENTS, make
 
     table = Table("Name", "Observation", "Action", "Horizon", "What it is")

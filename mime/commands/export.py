@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from mime.commands.terminal import prepare_jax, tell_where
+from mime.commands.terminal import parse_options, prepare_jax, tell_where
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Export:
 
 def run(arguments: Sequence[str]) -> int:
     """Export a run; returns the exit status."""
-    command = tyro.cli(Export, args=list(arguments), prog="mime export")
+    command = parse_options(Export, arguments, prog="mime export")
     prepare_jax()
     from mime.runs.exporting import export
     from mime.runs.folder import RunFolder

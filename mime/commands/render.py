@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from mime.commands.terminal import prepare_jax, tell_where
+from mime.commands.terminal import parse_options, prepare_jax, tell_where
 from mime.errors import require
 
 
@@ -27,7 +27,7 @@ class Render:
 
 def run(arguments: Sequence[str]) -> int:
     """Film a run; returns the exit status."""
-    command = tyro.cli(Render, args=list(arguments), prog="mime render")
+    command = parse_options(Render, arguments, prog="mime render")
     require("num_steps", command.num_steps, at_least=1)
     require("seed", command.seed, at_least=0)
     prepare_jax()

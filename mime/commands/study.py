@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -14,8 +14,8 @@ import tyro
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mime.commands import train as training
-from mime.commands.terminal import command_line, console, tell_where
-from mime.configuration import parsing
+from mime.commands.terminal import console, next_command, parse_options, tell_where
+from mime.configuration import packaged, parsing
 from mime.configuration.keys import Configuration
 from mime.configuration.seeds import parse_seeds
 from mime.errors import UserError, require
@@ -23,7 +23,7 @@ from mime.runs.signals import stop_requested
 from mime.studies import plan
 from mime.studies.execution import LocalPool, Pool, last_error
 from mime.studies.history import record
-from mime.studies.methods import METHODS, PEARL, label
+from mime.studies.methods import PEARL, label
 from mime.studies.plan import CONSOLE, Length, PlannedRun
 
 
@@ -37,7 +37,8 @@ class Study:
     """
 
     configs: tyro.conf.Positional[tuple[Path, ...]]
-    """YAML files of the experiments. PEARL's and RL2's lie beside theirs, in the folders `pearl` and `rl2`."""
+    """Experiments: YAML files, or names of packaged ones, as wide-ring. PEARL's and RL2's files are those of the same
+    name in the folders `pearl` and `rl2` beside theirs."""
     output_folder: Path
     """Study folder; run folders are EXPERIMENT/METHOD/seed-N in it."""
     methods: str = "maml,noise,expl,mime,e-maml"
@@ -103,7 +104,7 @@ def _finish(command: Study, entries: Sequence[Entry]) -> int:
     if failed:
         console.print(f"{failed} of {len(entries)} runs failed; the same command tries them again", style="bold red")
     folder = command.output_folder
-    tell_where(next=command_line("mime", "compare", folder, "--output-folder", folder / "report"))
+    tell_where(next=next_command("compare", folder, "--output-folder", folder / "report"))
     return 1 if failed else 0
 
 
@@ -114,12 +115,12 @@ def _parse(arguments: Sequence[str]) -> tuple[Study, list[str]]:
     for group in plan.option_groups(arguments):
         is_mine = not group[0].startswith("-") or plan.option_name(group[0]) in own
         (mine if is_mine else overrides).extend(group)
-    command = tyro.cli(Study, args=mine, prog="mime study")
+    command = parse_options(Study, mine, prog="mime study")
     for name in ("parallel", "num_workers", "test_batches", "test_steps"):
         require(name, getattr(command, name), at_least=1)
     if not command.configs:
-        raise UserError("give the YAML file of at least one experiment; configs/ has them")
-    return command, overrides
+        raise UserError("give at least one experiment: its YAML file, or a name as wide-ring")
+    return replace(command, configs=tuple(map(packaged.find, command.configs))), overrides
 
 
 def _plan(command: Study, overrides: Sequence[str]) -> list[Entry]:
@@ -142,10 +143,14 @@ def _plan(command: Study, overrides: Sequence[str]) -> list[Entry]:
             scale = command.scale if method == PEARL else None
             loaded.append((path.stem, method, file, type(parsing.load(file, scale=scale))))
     plan.require_known(overrides, {kind for *_, kind in loaded})
+    kept = {method: plan.effective(overrides, method) for _, method, _, _ in loaded}
+    for option, *_ in plan.option_groups(overrides):
+        if not any(option in options for options in kept.values()):
+            raise UserError(f"{option}: has no effect on {command.methods}; leave it out")
     configured = [
         (stem, method, arguments, training.parse([*arguments, "--output-folder", "."]).experiment)
         for stem, method, file, kind in loaded
-        for arguments in [_train_arguments(command, file, method, plan.applicable(overrides, kind))]
+        for arguments in [_train_arguments(command, file, method, plan.applicable(kept[method], kind))]
     ]
     return [
         Entry(_run(command, stem, method, seed, arguments), configuration)
@@ -156,7 +161,7 @@ def _plan(command: Study, overrides: Sequence[str]) -> list[Entry]:
 
 def _train_arguments(command: Study, file: Path, method: str, overrides: Sequence[str]) -> list[str]:
     """Of `mime train`, apart from the seed and the folder."""
-    own = ["--config", str(_reachable(command, file)), *METHODS[method].flags]
+    own = ["--config", str(_reachable(command, file)), "--method", method]
     if command.scale is not None and method == PEARL:
         own += ["--scale", command.scale]
     return [*own, *_worker_arguments(command), *overrides]

@@ -1,10 +1,17 @@
 """What commands have in common: checked arguments, progress, tables and errors on the terminal."""
 
+import io
 import os
+import re
 import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stderr, suppress
+from math import isnan
 from pathlib import Path
+from typing import Any, TypeVar
 
+import tyro
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,6 +31,7 @@ from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 # Without markup: paths and errors may hold square brackets.
 console = Console(highlight=False, markup=False)
+Options = TypeVar("Options")
 
 
 def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
@@ -44,21 +52,75 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
         return 130
 
 
+def parse_options(
+    kind: type[Options],
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    default: Any = None,
+    registry: tyro.constructors.ConstructorRegistry | None = None,
+) -> Options:
+    """A command's options.
+
+    Args:
+        kind: Their dataclass.
+        arguments: Of the command line.
+        prog: What the command is called.
+        default: Values of options that are not given.
+        registry: How tyro reads options of types of its own.
+
+    Raises:
+        UserError: In a line, if an option is unknown or has an impossible value.
+    """
+    defaults = {} if default is None else {"default": default}
+    with redirect_stderr(io.StringIO()) as printed:
+        try:
+            return tyro.cli(kind, args=list(arguments), prog=prog, registry=registry, **defaults)
+        except SystemExit as end:
+            if not end.code:
+                raise
+    raise UserError(f"{_in_a_line(printed.getvalue())} All options: {prog} --help")
+
+
+def _in_a_line(box: str) -> str:
+    """What tyro prints in a box: the message, and the options that it takes to have been meant."""
+    lines = [line.strip("│ ") for line in box.splitlines() if line.startswith("│")]
+    rules = [place for place, line in enumerate(lines) if line.startswith("─")]
+    message = " ".join(lines[: rules[0] if rules else None]).removeprefix("Error parsing ").rstrip(".")
+    meant = re.search(r"Perhaps you meant:\s+(--[\w-]+)", "\n".join(lines))
+    return f"{message}; did you mean {meant[1]}?" if meant else f"{message}."
+
+
+def next_command(name: str, *arguments: object) -> str:
+    """How to start another command where the user is: by `mime`, or by the script beside the one that was started.
+
+    Args:
+        name: Of the command.
+        *arguments: Of it; quoted where a shell needs it.
+    """
+    script = Path(sys.argv[0])
+    started = f"python {script.with_name(f'{name}.py')}" if script.name in ("train.py", "test.py") else f"mime {name}"
+    return " ".join([started, *(shlex.quote(str(argument)) for argument in arguments)])
+
+
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    Before anything is computed. Each device multiplies matrices with one thread: with as many as there are cores, the
-    terms of a product's sums would be grouped by their number, and so rounded otherwise on another number of cores.
+    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. Each
+    device multiplies matrices with one thread: with as many as there are cores, the terms of a product's sums would be
+    grouped by their number, and so rounded otherwise on another number of cores.
     """
     os.environ.setdefault("PJRT_NPROC", "1")
     import jax
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_num_cpu_devices", cores)
-
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if jax.config.values["jax_num_cpu_devices"] < 0:  # Not set.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        with suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", cores)
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 class _Rate(ProgressColumn):
@@ -78,9 +140,10 @@ class ProgressBar:
         what: What is counted.
         total: How many there will be.
         log_every: Rows between those that are also printed; by default none is.
+        on: Where it is shown.
     """
 
-    def __init__(self, what: str, total: int, *, log_every: int | None = None):
+    def __init__(self, what: str, total: int, *, log_every: int | None = None, on: Console = console):
         self.total, self.log_every = total, log_every
         columns = (
             BarColumn(bar_width=12),
@@ -90,7 +153,7 @@ class ProgressBar:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[headline]}", table_column=Column(no_wrap=True)),
         )
-        self.bar = Progress(*columns, console=console)
+        self.bar = Progress(*columns, console=on, disable=on is not console and not on.is_terminal)
         self.task = self.bar.add_task(what, total=total, headline=what)
 
     def __enter__(self) -> Callable[[Mapping[str, float | int]], None]:
@@ -103,12 +166,17 @@ class ProgressBar:
     def _advance(self, row: Mapping[str, float | int]) -> None:
         headline = (
             f"return {number(row[f'{FIRST_STAGE}/Returns'])} → {number(row[f'{LAST_STAGE}/Returns'])}"
-            f"  success {row[f'{FIRST_STAGE}/Success']:.0%} → {row[f'{LAST_STAGE}/Success']:.0%}"
+            f"  success {_share(row[f'{FIRST_STAGE}/Success'])} → {_share(row[f'{LAST_STAGE}/Success'])}"
         )
+        label = f"seed {row['Seed']}  " if "Seed" in row else ""
         done = int(row["Iteration"] if "Iteration" in row else row["Batch"])
         if self.log_every and (done % self.log_every == 0 or done == self.total):
-            console.print(f"{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
-        self.bar.update(self.task, completed=done, headline=headline)
+            console.print(f"{label}{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
+        self.bar.update(self.task, completed=done, headline=label + headline)
+
+
+def _share(value: float) -> str:
+    return "-" if isnan(value) else f"{value:.0%}"
 
 
 def tell_where(**places: object) -> None:

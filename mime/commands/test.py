@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from rich.table import Table
 
-from mime.commands.terminal import ProgressBar, command_line, console, prepare_jax, tell_where
+from mime.commands.terminal import ProgressBar, command_line, console, parse_options, prepare_jax, tell_where
 from mime.configuration.seeds import checked_seed
 from mime.errors import require
 from mime.numerics.formatting import number
@@ -42,7 +42,7 @@ class Test:
 
 def run(arguments: Sequence[str]) -> int:
     """Test a run; returns the exit status."""
-    command = tyro.cli(Test, args=list(arguments), prog="test.py")
+    command = parse_options(Test, arguments, prog="test.py")
     for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         require(name, getattr(command, name), at_least=1)
     checked_seed(command.seed)
@@ -75,8 +75,8 @@ def run(arguments: Sequence[str]) -> int:
     classes = class_table(rows)
     if classes:
         table = Table("After adaptation", *next(iter(classes.values())))
-        for name, values in classes.items():
-            table.add_row(name, *map(number, values.values()))
+        for kind, values in classes.items():
+            table.add_row(kind, *map(number, values.values()))
         console.print(table)
     tell_where(
         pictures=folder.figures / f"{name}.png",

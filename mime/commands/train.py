@@ -11,8 +11,17 @@ import tyro
 from rich.table import Table
 from rich.text import Text
 
-from mime.commands.terminal import ProgressBar, command_line, console, prepare_jax, tell_where, warn
-from mime.configuration import parsing
+from mime.commands.terminal import (
+    ProgressBar,
+    command_line,
+    console,
+    next_command,
+    parse_options,
+    prepare_jax,
+    tell_where,
+    warn,
+)
+from mime.configuration import packaged, parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration
 from mime.configuration.pearl import PearlExperiment
@@ -21,7 +30,11 @@ from mime.configuration.seeds import checked_seed, parse_seeds
 from mime.configuration.yaml_text import parse_yaml
 from mime.errors import UserError, require
 from mime.numerics.formatting import number
+from mime.runs.metrics import Row
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
+from mime.sampling.resources import Resources
+from mime.studies.methods import METHODS, with_method
+from mime.studies.plan import configuration_of, option_name
 
 
 @dataclass(frozen=True)
@@ -30,7 +43,10 @@ class _Train:
     output_folder: Path
     """Run folder; an existing run there is refused without --overwrite or --resume."""
     config: Path | None = None
-    """YAML file of the experiment; not needed with --resume."""
+    """The experiment: a YAML file, or the name of a packaged one, as wide-ring or solved/wide-ring; may also be given
+    as the first word. Not needed with --resume, or with --env-name."""
+    method: Annotated[str | None, tyro.conf.arg(metavar="|".join(METHODS))] = None
+    """The method by name, in place of its flags and of those in the file."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 0
     """Seed of everything random: the same seed gives the same numbers."""
     seeds: Annotated[str | None, tyro.conf.arg(metavar="0-4|0,3,7")] = None
@@ -57,9 +73,9 @@ class _Train:
 class Train(_Train):
     """Meta-train a policy and record the run in a folder.
 
-    The method follows from the flags: none for MAML, --add-noise for MAML+noise, --use-vime for MAML+expl, --use-vime
-    --adapt-eta for MIME, --e-maml for E-MAML. Every key of the configuration file can be given as an option as well,
-    which then wins over the file.
+    The method is chosen by name, as --method mime, or by flags: none for MAML, --add-noise for MAML+noise, --use-vime
+    for MAML+expl, --use-vime --adapt-eta for MIME, --e-maml for E-MAML. Every key of the configuration file can be
+    given as an option as well, which then wins over the file.
     """
 
     experiment: tyro.conf.OmitArgPrefixes[Experiment] = field(default_factory=Experiment)
@@ -95,7 +111,6 @@ def run(arguments: Sequence[str]) -> int:
     console.quiet = command.quiet
     from mime.runs.folder import RunFolder
     from mime.runs.training import train_seeds
-    from mime.sampling.resources import Resources
 
     experiment = command.experiment
     folders = {seed: RunFolder(path) for seed, path in _run_folders(command).items()}
@@ -113,22 +128,21 @@ def run(arguments: Sequence[str]) -> int:
             warn=warn,
         )
     if any(result.interrupted for result in results.values()):
+        again = ["--output-folder", command.output_folder, *(["--seeds", command.seeds] if command.seeds else [])]
         done = min(result.iteration for result in results.values())
-        resume = ["python", "train.py", "--output-folder", command.output_folder, "--resume"]
-        resume += [] if command.seeds is None else ["--seeds", command.seeds]
         console.print(
             f"Stopped after iteration {done} of {experiment.iterations}; everything is saved. Continue with:\n"
-            f"  {command_line(*resume)}",
+            f"  {next_command('train', *again, '--resume')}",
             soft_wrap=True,
         )
         return 130
     for seed, result in results.items():
-        _tell_what_was_learned(result.row)
+        _tell_what_was_learned(result.row, None if command.seeds is None else f"seed {seed}")
         tell_where(
             pictures=folders[seed].figures / "train.png",
             numbers=folders[seed].path / "train_result.csv",
             tensorboard=command_line("tensorboard", "--logdir", folders[seed].path),
-            next=command_line("python", "test.py", "--output-folder", folders[seed].path),
+            next=next_command("test", "--output-folder", folders[seed].path),
         )
     return 0
 
@@ -146,15 +160,22 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl | TrainRl2:
     Raises:
         UserError: If it cannot be carried out as given.
     """
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--config", *arguments]
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--config", type=Path)
+    early.add_argument("--method", choices=tuple(METHODS))
+    early.add_argument("--env-name", "--env_name")
     early.add_argument("--output-folder", "--output_folder", type=Path)
     early.add_argument("--resume", action="store_true")
     early.add_argument("--overwrite", action="store_true")
     early.add_argument("--scale")
     early.add_argument("--seed", type=int)
     early.add_argument("--seeds")
-    known, _ = early.parse_known_args(arguments)
+    try:
+        known, _ = early.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise UserError(f"{error.argument_name}: {error.message}") from None
     if known.resume and known.overwrite:
         raise UserError("--resume continues the run and --overwrite replaces it: give one of them")
     if known.seed is not None and known.seeds is not None:
@@ -169,13 +190,20 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl | TrainRl2:
         assert isinstance(experiment, Experiment)
         default = Train(output_folder=folder, seed=seed, experiment=experiment)
     registry = _registry(experiment.env_kwargs)
-    command = tyro.cli(type(default), args=list(arguments), prog="train.py", default=default, registry=registry)
+    command = parse_options(type(default), arguments, prog=next_command("train"), default=default, registry=registry)
     checked_seed(command.seed)
     for name in ("num_workers", "rollout_timeout", "log_every"):
         require(name, getattr(command, name), at_least=1)
-    if command.config is None and not command.resume:
-        raise UserError("--config: give the YAML file of an experiment; configs/ has them")
-    _require_environment(command.experiment)
+    if command.config is None and not command.resume and known.env_name is None:
+        raise UserError(
+            "--config: give an experiment, its YAML file or its name: "
+            + ", ".join(name for name in packaged.names() if "/" not in name)
+            + "; or --env-name with an environment of your own"
+        )
+    given = [option_name(argument) for argument in arguments if argument.startswith("--")]
+    parsing.require_used(command.experiment, given)
+    resources = Resources(command.num_workers, command.ray_address, command.rollout_timeout)
+    _require_environment(command.experiment, resources=resources)
     return command
 
 
@@ -221,20 +249,35 @@ def _default(known: argparse.Namespace) -> tuple[Configuration, int]:
         experiment, seed = folder.read_config()
         _require_environment(experiment, folder.config)
     if known.config is not None:
-        experiment = parsing.load(known.config, scale=known.scale)
-        _require_environment(experiment, known.config)
+        path = _file(packaged.find(known.config), known.method)
+        experiment = parsing.load(path, scale=known.scale)
+        if known.method is not None:
+            experiment = with_method(experiment, known.method, source=str(path))
+        _require_environment(experiment, path)
+    elif known.method is not None:
+        experiment = with_method(experiment, known.method, source=f"--method {known.method}")
     return experiment, seed
 
 
-def _require_environment(experiment: Configuration, source: Path | None = None) -> None:
+def _file(path: Path, method: str | None) -> Path:
+    """The file that configures the method on the experiment of a file."""
+    if method is None:
+        return path
+    file = configuration_of(path, method)
+    if file is None:
+        raise UserError(f"--method: {method} has no configuration of {path.stem}")
+    return file
+
+
+def _require_environment(experiment: Configuration, source: Path | None = None, **options: Any) -> None:
     """Refuse what cannot be run before anything is written."""
     from mime.runs.setup import build_environment
 
-    build_environment(experiment, source=str(source or ""))
+    build_environment(experiment, source=str(source or ""), **options)
 
 
-def _tell_what_was_learned(row) -> None:
-    table = Table("Last training batch", "Return", "Success", "Trajectory success")
+def _tell_what_was_learned(row: Row, title: str | None) -> None:
+    table = Table("Last training batch", "Return", "Success", "Trajectory success", title=title)
     for name, stage in (("before adaptation", FIRST_STAGE), ("after adaptation", LAST_STAGE)):
         table.add_row(
             name, *(number(row[f"{stage}/{column}"]) for column in ("Returns", "Success", "TrajectorySuccess"))

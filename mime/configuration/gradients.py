@@ -2,10 +2,40 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from mime.configuration.keys import Fraction, NonNegative, Number, OneOrMore, Positive, ZeroOrMore
+from mime.configuration.keys import (
+    Fraction,
+    NonNegative,
+    Number,
+    OneOrMore,
+    Positive,
+    ZeroOrMore,
+    nearest,
+)
+from mime.configuration.named_classes import is_class_name
 from mime.configuration.shared import LinearGainKeys, Share, TrustRegionKeys
+
+BONUS_NAMES = ("information-gain", "state-entropy", "rnd", "ensemble-disagreement", "reward-proximity")
+
+# Keys that have no effect without use-vime, besides those of the dynamics model, and without adapt-eta.
+BONUS_KEYS = ("bonus", "bonus-credit", "eta", "normalize-spaces")
+WEIGHT_KEYS = ("adaptable-eta", "eta-lr", "eta-rule", "eta-objective")
+
+
+def needed_flag(key: str) -> str | None:
+    """The flag without which a key, in kebab-case, has no effect; None for those that always have one."""
+    if key in WEIGHT_KEYS:
+        return "adapt-eta"
+    if key in BONUS_KEYS or key.startswith("dyn-"):
+        return "use-vime"
+    return "add-noise" if key == "noise-std" else None
+
+
+def _bonus(name: str) -> str:
+    if name not in BONUS_NAMES and not is_class_name(name):
+        raise ValueError(f"is not a bonus{nearest(name, BONUS_NAMES)}, or `module:Class` of your own")
+    return name
 
 
 class Experiment(TrustRegionKeys, LinearGainKeys):
@@ -79,10 +109,9 @@ class Experiment(TrustRegionKeys, LinearGainKeys):
     """Standard deviation of that noise."""
 
     # Exploration
-    bonus: Literal["information-gain", "state-entropy", "rnd", "ensemble-disagreement", "reward-proximity"] = (
-        "information-gain"
-    )
-    """What the intrinsic reward is: four are for novelty, reward-proximity for coming near to rewards found."""
+    bonus: Annotated[str, AfterValidator(_bonus)] = "information-gain"
+    """What the intrinsic reward is: information-gain, state-entropy, rnd or ensemble-disagreement, all for novelty;
+    reward-proximity, for coming near to rewards found; or `module:Class` of your own."""
     bonus_credit: Literal["mixed", "before"] = "mixed"
     """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policies before each
     inner step alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""
@@ -151,6 +180,15 @@ class Experiment(TrustRegionKeys, LinearGainKeys):
             raise ValueError(
                 "normalize-spaces: true takes its statistics from the warm-up; set pre-epochs to 1 or more"
             )
+
+    def unused(self, key: str) -> str | None:
+        """The flag without which a key has no effect, if this configuration lacks it.
+
+        Args:
+            key: In kebab-case.
+        """
+        flag = needed_flag(key)
+        return None if flag is None or self.as_keys()[flag] else flag
 
     @property
     def iterations(self) -> int:

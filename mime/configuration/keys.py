@@ -93,6 +93,10 @@ class Configuration(BaseModel):
         except ValidationError as error:
             raise ConfigurationError("\n".join(_sentences(error))) from None
 
+    def unused(self, key: str) -> str | None:
+        """The flag without which a key has no effect, if this configuration lacks it."""
+        return None
+
     @property
     def iterations(self) -> int:
         """Meta-iterations of a run."""

@@ -1,6 +1,7 @@
 """Configurations from YAML files and from mappings of keys: the family of methods, the scale, what is refused."""
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,22 @@ def parse(document: Any, *, source: str) -> Configuration:
         return kind.model_validate(_by_key(document, source))
     except ConfigurationError as error:
         raise ConfigurationError("\n".join(f"{source}: {line}" for line in str(error).splitlines())) from None
+
+
+def require_used(experiment: Configuration, keys: Iterable[str]) -> None:
+    """Refuse keys that were asked for and have no effect. Files may hold keys of methods that they do not choose.
+
+    Args:
+        experiment: The configuration with them.
+        keys: In kebab-case.
+
+    Raises:
+        ConfigurationError: Naming the first of them, and what it needs.
+    """
+    for key in keys:
+        flag = experiment.unused(key)
+        if flag is not None:
+            raise ConfigurationError(f"{key}: has no effect on {experiment.method}; add {flag}, or leave it out")
 
 
 def _read(path: Path) -> Any:

@@ -31,6 +31,7 @@ class Environment:
         places: Those that say where the agent is; None for all that vary.
         action_units: What the learner's actions are in the environment's own units; None if they are the same.
         grid: Cells of the plane of the first two observations, in which exploration is measured; None for no measure.
+        reports_success: Whether steps say if they solved the task; of one outside JAX, whether any has so far.
     """
 
     observation_space: gymnasium.spaces.Box
@@ -40,6 +41,7 @@ class Environment:
     places: tuple[int, ...] | None = None
     action_units: ActionUnits | None = None
     grid: Any = None
+    reports_success: bool = False
 
     def sample_tasks(self, key: Any, num_tasks: int) -> Any:
         """A batch of training tasks, with a leading `tasks` axis.

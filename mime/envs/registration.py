@@ -4,10 +4,10 @@ import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from mime.configuration.named_classes import import_class, is_class_name
 from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import HostedEnvironment
 
@@ -41,8 +41,7 @@ class Spec(NamedTuple):
 
     def load(self) -> Any:
         """The constructor itself."""
-        module, _, name = self.constructor.partition(":")
-        return getattr(import_module(module), name)
+        return import_class(self.constructor)
 
 
 def _locomotion(name: str, kind: str) -> Spec:
@@ -83,11 +82,23 @@ def find(env_name: str) -> Spec:
 
     Args:
         env_name: A key of `ENVIRONMENTS`, `Metaworld-ML1-<class>`, `package.module:Class`, or a Gymnasium id. Whether
-            there is such a class or id is not asked.
+            there is such a benchmark or id is not asked; a class is imported, to see of which kind it is.
+
+    Raises:
+        ValueError: If there is no such class. The message goes on after the name.
     """
     if env_name in ENVIRONMENTS:
         return ENVIRONMENTS[env_name]
-    return _benchmark(env_name) if env_name.startswith(BENCHMARK) else Spec(env_name, GYMNASIUM, hosted=env_name)
+    if env_name.startswith(BENCHMARK):
+        return _benchmark(env_name)
+    if is_class_name(env_name) and _is_compiled(import_class(env_name)):
+        return Spec(env_name, env_name)
+    return Spec(env_name, GYMNASIUM, hosted=env_name)
+
+
+def _is_compiled(kind: Any) -> bool:
+    """Whether a class is of environments written in JAX."""
+    return inspect.isclass(kind) and issubclass(kind, Environment) and not issubclass(kind, HostedEnvironment)
 
 
 def check(env_name: str) -> None:
@@ -120,7 +131,13 @@ def make(env_name: str, env_kwargs: dict[str, Any]) -> Environment:
     if spec.hosted is not None:
         return make_hosted(env_name, env_kwargs)
     constructor = partial(spec.load(), **spec.arguments)
-    return constructor(**_checked(env_name, constructor, env_kwargs))
+    arguments = _checked(env_name, constructor, env_kwargs)
+    try:
+        return constructor(**arguments)
+    except ValueError:  # An argument that it refuses.
+        raise
+    except Exception as error:  # Whatever somebody's class may raise.
+        raise ValueError(f"{env_name} cannot be built: {type(error).__name__}: {error}") from error
 
 
 def make_hosted(env_name: str, env_kwargs: dict[str, Any]) -> HostedEnvironment:
@@ -133,15 +150,18 @@ def _checked(env_name: str, constructor: Callable[..., Any], env_kwargs: dict[st
     """The arguments as the constructor's annotations have them."""
     from pydantic import TypeAdapter, ValidationError  # Not above: workers do without.
 
-    parameters = inspect.signature(constructor).parameters
-    # Gymnasium's own `options`, which would overwrite any attribute, is not one of ours: they are keyword-only.
-    allowed = {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+    parameters = inspect.signature(constructor, eval_str=True).parameters
+    kinds = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    # Gymnasium's own `options` would overwrite any attribute.
+    allowed = {name: each for name, each in parameters.items() if each.kind in kinds and name != "options"}
     arguments = {}
     for name, value in env_kwargs.items():
         if name not in allowed:
             raise ValueError(f"{name} is not an argument of {env_name}; it has {', '.join(allowed) or 'none'}")
         try:
-            arguments[name] = TypeAdapter(allowed[name].annotation).validate_python(value, strict=True)
+            annotation = allowed[name].annotation
+            kind = Any if annotation is inspect.Parameter.empty else annotation
+            arguments[name] = TypeAdapter(kind).validate_python(value, strict=True)
         except ValidationError as error:
             raise ValueError(f"{name}: {value!r}: {error.errors()[0]['msg']}") from None
     return arguments

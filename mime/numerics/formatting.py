@@ -6,8 +6,13 @@ import numpy as np
 
 
 def number(value: float | np.ndarray) -> str:
-    """Two decimals; none for large numbers, and significant digits for those that would have too many or none left."""
+    """Two decimals; none for large numbers, significant digits for those that would have too many or none left.
+
+    What is no number is -.
+    """
     size = abs(float(value))
+    if math.isnan(size):
+        return "-"
     if not math.isfinite(size):
         return f"{value:.0f}"
     if 0 < size < 0.01 or size >= 1e9:

@@ -96,6 +96,7 @@ class RunFolder:
         """
         if resume:
             _require_same(*self.read_config(), experiment, seed)
+        self._refuse_code()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
@@ -141,22 +142,35 @@ class RunFolder:
         for place in self.replaced():
             shutil.rmtree(place)
 
-    def lock(self) -> None:
-        """Keep other processes from writing here until this one ends.
+    def _refuse_code(self) -> None:
+        """Refuse a folder inside a package of this code's folder, whose files would be taken for the run's."""
+        code = Path(__file__).parents[2]
+        path = self.path.absolute().resolve()
+        if path.is_relative_to(code):
+            top = code if path == code else code / path.relative_to(code).parts[0]
+            if path == code or (top / "__init__.py").exists():
+                raise UserError(f"{self.path}: holds code of {top.name}; choose another --output-folder, as runs/first")
+
+    def lock(self, activity: str = "training") -> None:
+        """Keep other processes from doing the same here until this one ends. A run can be tested while it is trained.
+
+        Args:
+            activity: `training` or `testing`.
 
         Raises:
             UserError: If another process has the lock.
         """
+        name = ".lock" if activity == "training" else f".lock-{activity}"
         if self._lock is not None:
             return
-        self._lock = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        self._lock = os.open(self.path / name, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             owner = os.pread(self._lock, 32, 0).decode() or "unknown"
             self.unlock()
             raise UserError(
-                f"{self.path}: process {owner} is training here; wait for it, or choose another --output-folder"
+                f"{self.path}: process {owner} is {activity} here; wait for it, or choose another --output-folder"
             ) from None
         os.ftruncate(self._lock, 0)
         os.pwrite(self._lock, str(os.getpid()).encode(), 0)
@@ -181,10 +195,15 @@ class RunFolder:
         }
         write_atomically(self.config, json.dumps(document, indent=2).encode())
 
-    def record_test(self, *, num_batches: int, num_steps: int, seed: int) -> None:
-        """Write into `config.json` how the weights that are there were tested, and when, where and with what."""
+    def record_test(self, *, tasks: str, num_batches: int, num_steps: int, seed: int) -> None:
+        """Write into `config.json` how the weights that are there were tested, and when, where and with what.
+
+        Args:
+            tasks: `test` for held-out ones, `unseen` for those unlike the training ones.
+            num_batches, num_steps, seed: Of the test.
+        """
         document = json.loads(self.config.read_bytes())
-        protocol = {"num-batches": num_batches, "num-steps": num_steps, "seed": seed}
+        protocol = {"tasks": tasks, "num-batches": num_batches, "num-steps": num_steps, "seed": seed}
         test = protocol | {"weights": digest(self.weights("policy"))} | _circumstances()
         document["tests"] = [*document.get("tests", []), test]
         write_atomically(self.config, json.dumps(document, indent=2).encode())
@@ -201,7 +220,7 @@ class RunFolder:
             keys, seed = document["experiment"], document["seed"]
         except FileNotFoundError:
             raise UserError(
-                f"{self.path}: is not a run folder: it has no config.json. Train one with train.py"
+                f"{self.path}: is not a run folder: it has no config.json. Train one with `mime train`"
             ) from None
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None

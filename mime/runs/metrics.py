@@ -76,6 +76,18 @@ def task_outcomes(episodes: Episodes) -> dict[str, np.ndarray]:
     }
 
 
+def without_success(metrics: Row, environment: Any) -> Row:
+    """The metrics, whose success is NaN if the environment has none: no share of nothing is 0."""
+    if environment.reports_success:
+        return metrics
+    return {name: float("nan") if name.endswith("Success") else value for name, value in metrics.items()}
+
+
+def share(value: float) -> str:
+    """A share in percent, or - if there is none."""
+    return "-" if np.isnan(value) else f"{value:.0%}"
+
+
 def log_line(row: Row, experiment: Configuration, seconds: float) -> str:
     """A meta-iteration in a line of the log."""
     return (
@@ -89,7 +101,7 @@ def before_and_after(row: Row) -> str:
     """Return and success before adaptation and after it, for a line of the log."""
     return (
         f"return {number(row[f'{FIRST_STAGE}/Returns'])} -> {number(row[f'{LAST_STAGE}/Returns'])}"
-        f"  success {row[f'{FIRST_STAGE}/Success']:.2f} -> {row[f'{LAST_STAGE}/Success']:.2f}"
+        f"  success {share(row[f'{FIRST_STAGE}/Success'])} -> {share(row[f'{LAST_STAGE}/Success'])}"
     )
 
 

@@ -15,7 +15,7 @@ from mime.errors import UserError
 from mime.runs import weights
 from mime.runs.checkpoints import Checkpoints
 from mime.runs.folder import RunFolder
-from mime.runs.metrics import Row, class_metrics, log_line, ordered, warnings_of
+from mime.runs.metrics import Row, class_metrics, log_line, ordered, warnings_of, without_success
 from mime.runs.recorder import Recorder, cut_back, hparams_finished, hparams_started
 from mime.runs.rendering import draw_trial
 from mime.runs.setup import TRAINING, Setup, stream
@@ -129,7 +129,9 @@ class Run:
     def _advance(self, state: Any, metrics: dict[str, Any], tasks: Any, trial: Any, seconds: float) -> None:
         stages = self.setup.learner.stages(trial)
         metrics = {name: np.asarray(value).item() for name, value in jax.device_get(metrics).items()}
-        metrics |= class_metrics(self.setup.environment, getattr(self.setup.environment, "classes", ()), tasks, stages)
+        environment = self.setup.environment
+        metrics |= class_metrics(environment, getattr(environment, "classes", ()), tasks, stages)
+        metrics = dict(without_success(metrics, environment))
         self.state, self.iteration = state, self.iteration + 1
         self._env_steps += metrics.pop("Steps")
         self.row = {"TotalEnvSteps": self._env_steps, "Iteration": self.iteration} | ordered(metrics)

@@ -9,15 +9,17 @@ from jaxtyping import Array, PRNGKeyArray
 
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, ConfigurationError, brief
+from mime.configuration.named_classes import is_class_name
 from mime.configuration.pearl import PearlExperiment
 from mime.configuration.rl2 import Rl2Experiment
 from mime.envs import registration
 from mime.envs.environment import Environment
 from mime.envs.external.checks import EnvironmentMistake, cause
 from mime.envs.observed_reward import with_observed_reward
-from mime.envs.task_environment import count_tasks
+from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.envs.weakened import weakened
 from mime.errors import UserError
+from mime.exploration.bonuses import bonus_class
 from mime.meta.learner import Learner
 from mime.meta.method import method_of
 from mime.numerics import parallel
@@ -27,6 +29,7 @@ from mime.policies.recurrent import make_recurrent
 from mime.rl2.method import make_learner as make_rl2
 from mime.runs import weights
 from mime.runs.folder import RunFolder
+from mime.sampling.compiled_checks import require_fitting_functions
 from mime.sampling.episodes import Episodes, Sampler
 from mime.sampling.resources import HERE, Resources, make_sampler
 
@@ -81,22 +84,29 @@ class Setup(NamedTuple):
     """What is to be closed in the end."""
 
 
-def build_environment(experiment: Configuration, *, source: str = "") -> Environment:
+def build_environment(experiment: Configuration, *, source: str = "", resources: Resources = HERE) -> Environment:
     """The environment of an experiment, and the check that there is one which fits the configuration.
 
     Args:
         experiment: The configuration.
         source: Where it comes from, for error messages, if it has a place.
+        resources: Where episodes are to be collected.
 
     Raises:
         ConfigurationError: If it names no environment, or its keys do not fit the one that it names. The message names
             the source, the key, the value and what is allowed.
     """
     try:
-        return _built(experiment)
+        environment = _built(experiment)
     except ValueError as error:
         place = f"{source}: " if source else ""
         raise ConfigurationError("\n".join(f"{place}{line}" for line in str(error).splitlines())) from None
+    if resources.ray_address is not None and isinstance(environment, TaskEnvironment):
+        raise UserError(
+            f"ray-address: {experiment.env_name} is written in JAX and compiled; it needs no workers on a cluster."
+            " Leave ray-address out, or spread several runs over the cluster with `mime study --ray-address`"
+        )
+    return environment
 
 
 def _built(experiment: Configuration) -> Environment:
@@ -108,14 +118,26 @@ def _built(experiment: Configuration) -> Environment:
         environment = registration.make(experiment.env_name, experiment.env_kwargs)
     except (ValueError, TypeError) as error:
         raise ValueError(f"env-kwargs: {error}") from None
+    if isinstance(environment, TaskEnvironment) and is_class_name(experiment.env_name):
+        _require_fitting(experiment.env_name, environment)
     if isinstance(experiment, Experiment):
         weakened(environment, experiment.weakest_actions)
         if experiment.observe_reward:
             with_observed_reward(environment)
+        if experiment.use_vime:
+            bonus_class(experiment)
     has_dense_training = isinstance(experiment, PearlExperiment) and experiment.sparse_rewards
     if has_dense_training and not getattr(environment, "sparse", False):
         raise ValueError("sparse-rewards: true has dense rewards in training only, so env-kwargs needs sparse: true")
     return environment
+
+
+def _require_fitting(name: str, environment: TaskEnvironment) -> None:
+    """Check somebody's environment, as far as can be done without computing anything."""
+    try:
+        require_fitting_functions(environment)
+    except ValueError as error:
+        raise ValueError(f"env-name: {name!r}: {error}") from None
 
 
 def set_up(
@@ -138,7 +160,10 @@ def set_up(
     Raises:
         UserError: If the environment cannot be built, or the method does not fit it.
     """
-    environment = build_environment(experiment, source=source) if like is None else like.environment
+    if like is None:
+        environment = build_environment(experiment, source=source, resources=resources)
+    else:
+        environment = like.environment
     try:
         environment.observation_space  # noqa: B018 (somebody's environment is built now)
     except (ValueError, EnvironmentMistake) as error:

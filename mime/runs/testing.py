@@ -14,7 +14,7 @@ from mime.envs.task_environment import count_tasks
 from mime.errors import Failure, require
 from mime.numerics import parallel
 from mime.runs.folder import EVENTS, UNFINISHED_TEST, RunFolder
-from mime.runs.metrics import Row, before_and_after, class_metrics, ordered
+from mime.runs.metrics import Row, before_and_after, class_metrics, ordered, without_success
 from mime.runs.recorder import Recorder, messages_to
 from mime.runs.rendering import draw_trial
 from mime.runs.setup import TESTING, load_weights, set_up, stream
@@ -72,6 +72,8 @@ def evaluate(
         if setup.sampler is not None:
             stack.callback(setup.sampler.close)
         stack.enter_context(_told(folder))
+        folder.lock("testing")
+        stack.callback(folder.unlock)
         made = RunFolder(Path(stack.enter_context(TemporaryDirectory(prefix=UNFINISHED_TEST, dir=folder.path))))
         events = made.path / name
         recorder = Recorder(made.path, name, events=events, pictures=events, x_axis="Batch")
@@ -85,6 +87,7 @@ def evaluate(
                 metrics = {name: np.asarray(value).item() for name, value in metrics.items()}
                 stages = setup.learner.stages(trial)
                 metrics |= class_metrics(setup.environment, classes, tasks, stages)
+                metrics = dict(without_success(metrics, setup.environment))
                 row = {"Batch": batch + 1, "TotalEnvSteps": metrics.pop("Steps")} | ordered(metrics)
                 recorder.row(row)
                 recorder.log(f"batch {batch + 1}/{num_batches}  {before_and_after(row)}")
@@ -95,8 +98,7 @@ def evaluate(
                 rows.append(row)
                 report(dict(row))
         _replace(folder, made.path, name)
-        if not unseen:
-            folder.record_test(num_batches=num_batches, num_steps=num_steps, seed=seed)
+        folder.record_test(tasks=name, num_batches=num_batches, num_steps=num_steps, seed=seed)
     return rows
 
 

@@ -4,6 +4,7 @@ import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -62,8 +63,8 @@ def train_seeds(
         resume: Go on from the newest checkpoints that can be read.
         overwrite: Replace the runs that are there.
         resources: Where the episodes of environments outside JAX are collected.
-        report: Called with a copy of the metrics of every meta-iteration. If it raises anything, so does this, with
-            everything saved; the same for `warn`.
+        report: Called with a copy of the metrics of every meta-iteration; of several seeds, with `Seed` among them. If
+            it raises anything, so does this, with everything saved; the same for `warn`.
         warn: Called with anything the user should know at once.
 
     Returns:
@@ -110,7 +111,8 @@ def _trained(
                 setup = set_up(experiment, seed, resources, like=runs[0].setup if runs else None)
                 if not runs and setup.sampler is not None:
                     stack.callback(setup.sampler.close)
-                runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=warn))
+                told = partial(_labelled, warn, "" if len(folders) == 1 else f"seed {seed}: ")
+                runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=told))
             for run in runs:
                 run.begin()
                 begun.append(run)
@@ -120,8 +122,8 @@ def _trained(
             step = _Step(runs[0].setup.learner)
             while not stop.is_set() and not all(run.finished for run in runs):
                 lowest = min(run.iteration for run in runs)
-                for row in step([run for run in runs if run.iteration == lowest]):
-                    report(dict(row))
+                for run in step([run for run in runs if run.iteration == lowest]):
+                    report(dict(run.row) if len(runs) == 1 else {**run.row, "Seed": run.seed})
             finish()
         except (Failure, _Raised):
             finish()
@@ -150,15 +152,19 @@ def _marked(function: Callable[[Any], Any]) -> Callable[[Any], None]:
     return call
 
 
+def _labelled(warn: Callable[[str], None], label: str, message: str) -> None:
+    warn(f"{label}{message}")
+
+
 class _Step:
-    """The next meta-iteration of several runs at the same iteration; gives their rows."""
+    """The next meta-iteration of several runs at the same iteration; gives them back."""
 
     def __init__(self, learner: MetaLearner):
         self._compiled = learner.compiled
         self._iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
         self._iterate_all = jax.jit(jax.vmap(learner.iterate))
 
-    def __call__(self, runs: Sequence[Run]) -> list[Row]:
+    def __call__(self, runs: Sequence[Run]) -> Sequence[Run]:
         if len(runs) > 1 and self._compiled and jax.default_backend() != "cpu":
             self._together(runs)
         else:
@@ -167,7 +173,7 @@ class _Step:
                 tasks, key = run.draw()
                 results = jax.block_until_ready(self._iterate(run.state, tasks, key))
                 run.advance(*_in_order(results, tasks), time.perf_counter() - started)
-        return [run.row for run in runs]
+        return runs
 
     def _together(self, runs: Sequence[Run]) -> None:
         started = time.perf_counter()

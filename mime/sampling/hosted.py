@@ -115,6 +115,8 @@ class HostedSampler:
         self._has_collected = True
         for task, (collected, remarks) in zip(tasks, answers):
             self._name_what_is_not_finite(task, collected)
+            # By some at the end of an episode alone, so that it is known only after a few.
+            self.environment.reports_success |= bool(np.any(collected.pop("success_reported")))
             for remark in remarks:
                 # Of one number, once: what is lost of it differs from task to task.
                 self._say_once(remark.split(" is ")[0], remark)

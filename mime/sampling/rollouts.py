@@ -55,7 +55,8 @@ class Request(NamedTuple):
 def rollout(
     environment: HostedEnvironment, request: Request, remark: Callable[[str], None] = lambda remark: None
 ) -> Fields:
-    """The fields of `mime.sampling.episodes.Episodes`, each one contiguous array `[trajectories steps ...]`.
+    """The fields of `mime.sampling.episodes.Episodes`, each one contiguous array `[trajectories steps ...]`, and in
+    `success_reported` whether the environment said anything about success.
 
     The noise of an action depends on the request's entropy, the trajectory and the step, and on nothing else. Steps
     after an episode's end are zeros and not valid.
@@ -105,7 +106,7 @@ def collect_episode(
             # Rounded first, so that the learner sees exactly what the policy saw.
             fields["observations"][step] = observation
             action = policy.act(fields["observations"][step], noise[step])
-            observation, reward, ended, success = transition(env.step(action), shape)
+            observation, reward, ended, success, reported = transition(env.step(action), shape)
             policy.remember(action, reward)
             observations.append(np.array(observation, np.float64))
             rewards.append([reward])
@@ -113,6 +114,7 @@ def collect_episode(
             fields["rewards"][step] = reward
             fields["next_observations"][step] = observation
             fields["success"][step] = success
+            fields["success_reported"][step] = reported
             fields["valid"][step] = True
             if ended:
                 break
@@ -130,5 +132,6 @@ def blank(environment: HostedEnvironment, num_trajectories: int) -> Fields:
         "rewards": np.zeros(batch, np.float32),
         "next_observations": np.zeros(observations, np.float32),
         "success": np.zeros(batch, bool),
+        "success_reported": np.zeros(batch, bool),
         "valid": np.zeros(batch, bool),
     }

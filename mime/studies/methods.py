@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+from mime.configuration import parsing
+from mime.configuration.keys import Configuration
+
 
 class StudyMethod(NamedTuple):
     """How a study names a method, and asks for it.
@@ -30,6 +33,33 @@ METHODS = {
     "rl2": StudyMethod("RL2", algorithm="rl2", steps="earlier episodes"),
     "rl2-expl": StudyMethod("RL2+expl", ("--use-vime",), algorithm="rl2", steps="earlier episodes"),
 }
+
+
+FLAGS = ("add-noise", "use-vime", "adapt-eta", "e-maml")
+"""The keys that choose among the gradient-based methods."""
+
+
+def keys_of(name: str) -> dict[str, bool]:
+    """The value of each of these keys for a method."""
+    return {key: f"--{key}" in METHODS[name].flags for key in FLAGS}
+
+
+def with_method(experiment: Configuration, name: str, *, source: str) -> Configuration:
+    """The experiment of a file with a method chosen by name, whatever method the file chooses.
+
+    Args:
+        experiment: Of a file of the method's algorithm.
+        name: A key of `METHODS`.
+        source: The file, for error messages.
+
+    Raises:
+        ConfigurationError: If the method does not go with the experiment's other keys.
+    """
+    keys = experiment.as_keys()
+    keys |= {key: on for key, on in keys_of(name).items() if key in keys}
+    if not keys.get("use-vime"):
+        keys.pop("bonus-credit", None)  # Without a bonus there is none to give.
+    return parsing.parse(keys, source=source)
 
 
 def label(name: str) -> str:

@@ -9,14 +9,16 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from mime.configuration.gradients import needed_flag
 from mime.configuration.keys import Configuration, kebab, nearest
 from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
 from mime.numerics.formatting import number
 from mime.runs.folder import RunFolder
+from mime.runs.metrics import share
 from mime.runs.tested import is_stale
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
-from mime.studies.methods import METHODS
+from mime.studies.methods import METHODS, keys_of
 
 CONSOLE = "console.txt"
 
@@ -94,6 +96,14 @@ def applicable(overrides: Sequence[str], kind: type[Configuration]) -> list[str]
     return [argument for group in groups if option_name(group[0]) in _keys(kind) for argument in group]
 
 
+def effective(overrides: Sequence[str], method: str) -> list[str]:
+    """Of options that give keys other values, those that have an effect on a method: no bonus's where it has none."""
+    groups = option_groups(overrides)
+    flags = [*(key for key, on in keys_of(method).items() if on), *(option_name(group[0]) for group in groups)]
+    needed = [needed_flag(option_name(group[0])) for group in groups]
+    return [argument for group, flag in zip(groups, needed) if flag is None or flag in flags for argument in group]
+
+
 def require_known(overrides: Sequence[str], kinds: set[type[Configuration]]) -> None:
     """Refuses options that are a key of no algorithm in the study.
 
@@ -156,7 +166,8 @@ def scores(folder: Path) -> str:
         [sum(float(row[f"{stage}/{name}"]) for row in rows) / len(rows) for stage in (FIRST_STAGE, LAST_STAGE)]
         for name in ("Returns", "Success")
     )
-    return f"held-out return {number(returns[0])} → {number(returns[1])}  success {success[0]:.0%} → {success[1]:.0%}"
+    shown = [f"{number(returns[0])} → {number(returns[1])}", f"{share(success[0])} → {share(success[1])}"]
+    return f"held-out return {shown[0]}  success {shown[1]}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -73,7 +73,7 @@ def read_all(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
     used = [record for record in unique.values() if record.train or record.test]
     if not used:
         places = ", ".join(map(str, folders))
-        raise UserError(f"{places}: no run there has a row in {TRAIN}; make some with mime study or train.py")
+        raise UserError(f"{places}: no run there has a row in {TRAIN}; make some with mime study or mime train")
     return used, remarks + _grouped(unique.values())
 
 

@@ -51,7 +51,7 @@ def test_how_much_is_printed(command, small_yaml, tmp_path):
 
 def test_mistakes_in_training_are_told_in_a_message(refused, small_yaml, tmp_path):
     out = ["--output-folder", tmp_path / "run"]
-    assert "--config: give the YAML file" in refused("train.py", *out)
+    assert "--config: give an experiment" in refused("train.py", *out)
     assert "no such file" in refused("train.py", "--config", tmp_path / "none.yaml", *out)
     assert "--gamma" in refused("train.py", "--config", small_yaml, *out, "--gama", "1")
     assert "gamma: 1.5 should be less" in refused("train.py", "--config", small_yaml, *out, "--gamma", "1.5")

@@ -1,23 +1,20 @@
 """What all bonuses have in common: the key's every value makes one, which rewards every step of a task's episodes."""
 
-from typing import get_args
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mime.configuration.gradients import Experiment
+from mime.configuration.gradients import BONUS_NAMES, Experiment
 from mime.envs.pendulum import Pendulum
 from mime.exploration.bonus import Bonus
 from mime.sampling.episodes import Episodes
 from tests.exploration.making import make_bonus
 
 KEY = jax.random.key(0)
-NAMES = get_args(Experiment.model_fields["bonus"].annotation)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", BONUS_NAMES)
 def test_every_name_makes_a_bonus(name):
     env = Pendulum(sparse=True)
     experiment = Experiment(use_vime=True, bonus=name)

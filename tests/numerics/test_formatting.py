@@ -17,7 +17,7 @@ from mime.numerics.formatting import number
         (3e-6, "3e-06"),
         (-0.00123456, "-0.00123"),
         (1.25e25, "1.25e+25"),
-        (np.nan, "nan"),
+        (np.nan, "-"),
         (-np.inf, "-inf"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 
 from mime.envs import registration
 from mime.numerics.trpo import OuterStep
-from mime.runs.metrics import class_metrics, log_line, ordered, warnings_of
+from mime.runs.metrics import class_metrics, log_line, ordered, warnings_of, without_success
 from mime.runs.setup import set_up, stream
 from mime.sampling.resources import Resources
 from tests.small_runs import small
@@ -24,6 +24,14 @@ def test_columns_are_in_the_order_of_the_loop():
         "KL",
         "OuterStep",
     ]
+
+
+def test_success_that_is_not_reported_is_no_zero():
+    row = {"Train-0/Success": 0.0, "Train-0/Returns": 1.0, "Valid/Success": 0.0, "Valid/Returns": 2.0}
+    toy, silent = (registration.make(name, {"max_episode_steps": 6}) for name in (TOY, TOY))
+    toy.reports_success = True
+    assert without_success(row, toy) == row
+    assert before_and_after(without_success(row, silent)) == "return 1.000 -> 2.000  success - -> -"
 
 
 def test_class_metrics():

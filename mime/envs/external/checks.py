@@ -32,12 +32,14 @@ class Transition(NamedTuple):
         ended: Whether the episode is over.
         success: Whether it solved the task: what the information calls `success` or, as Gymnasium-Robotics and
             Stable-Baselines3 do, `is_success`.
+        success_reported: Whether it said anything about that.
     """
 
     observation: Any
     reward: float
     ended: bool
     success: bool
+    success_reported: bool
 
 
 def first_observation(result: Any, shape: tuple[int, ...]) -> Any:
@@ -77,6 +79,7 @@ def transition(result: Any, shape: tuple[int, ...]) -> Transition:
         _number(reward),
         _flag("terminated", terminated) or _flag("truncated", truncated),
         _flag(f"{name} in the information", success),
+        name in information,
     )
 
 

@@ -1,6 +1,5 @@
 """Anyone's environment: a Gymnasium environment with tasks, named in the configuration."""
 
-import importlib
 import inspect
 import logging
 import weakref
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
+from mime.configuration.named_classes import import_class, is_class_name
 from mime.envs.environment import ActionUnits
 from mime.envs.external.checks import EnvironmentMistake, cause, listed, space_of
 from mime.envs.external.fitted_actions import FittedActions
@@ -199,8 +199,7 @@ def find(name: str) -> Blueprint:
     Raises:
         ValueError: If there is none, or it lacks the methods of an environment for meta-learning.
     """
-    module_name, _, class_name = name.partition(":")
-    blueprint = _imported(module_name, class_name) if class_name.isidentifier() else _registered(name)
+    blueprint = _imported(name) if is_class_name(name) else _registered(name)
     # What a function builds, and what is in a wrapper, can only be checked when it is built.
     if inspect.isclass(blueprint.kind) and not issubclass(blueprint.kind, gymnasium.Wrapper):
         require_methods(blueprint.kind)
@@ -228,23 +227,17 @@ def require_methods(environment: Any) -> None:
         )
 
 
-def _imported(module_name: str, class_name: str) -> Blueprint:
-    if module_name == "__main__":
+def _imported(name: str) -> Blueprint:
+    if name.startswith("__main__:"):
         raise ValueError(
             f"is in the running script or notebook, which worker processes cannot import: save the class in a file, as"
-            f" my_env.py, and name it my_env:{class_name}"
+            f" my_env.py, and name it {name.replace('__main__', 'my_env')}"
         )
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:  # Whatever a module may raise while it is imported.
-        raise ValueError(f"cannot be imported: {cause(error)}") from None
-    kind = getattr(module, class_name, None)
-    if kind is None:
-        raise ValueError(f"does not exist: {module.__file__} has no {class_name}")
+    kind = import_class(name)
     if inspect.isclass(kind) and issubclass(kind, gymnasium.vector.VectorEnv):
         raise ValueError("is a vector of environments: name the class of a single one; workers run many side by side")
     if not (inspect.isclass(kind) and issubclass(kind, gymnasium.Env)):
-        raise ValueError("is not a subclass of gymnasium.Env")
+        raise ValueError("is neither a subclass of gymnasium.Env nor of mime.TaskEnvironment")
     return Blueprint(kind, kind, {}, None)
 
 

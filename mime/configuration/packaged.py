@@ -1,0 +1,52 @@
+"""The configurations that come with the package, by name: `wide-ring`, `solved/pendulum`."""
+
+from pathlib import Path
+
+from mime.configuration.keys import ConfigurationError, nearest
+
+PACKAGE = Path(__file__).parents[1]
+PUBLISHED = "msc_project"
+# Of the same experiments as the published ones, so that these are meant unless the folder is named.
+VARIANTS = ("solved", "pearl")
+
+
+def folder() -> Path:
+    """Where they are: inside an installed package, or beside it in a clone."""
+    installed = PACKAGE / "configs"
+    return installed if installed.is_dir() else PACKAGE.parent / "configs"
+
+
+def names() -> dict[str, Path]:
+    """The files by their names; those of `solved` and `pearl` have their folder before them."""
+    files = sorted(folder().glob("**/*.yaml"))
+    return {
+        f"{path.parent.name}/{path.stem}" if path.parent.name in VARIANTS else path.stem: path
+        for path in sorted(files, key=lambda path: (path.parent.name in VARIANTS, path.parent.name != PUBLISHED))
+    }
+
+
+def find(name: str | Path) -> Path:
+    """The configuration file of a name.
+
+    Args:
+        name: A path of a file; or a packaged configuration's name, or a part of it that only one has: `wide-ring` for
+            `2d-navigation-wide-ring-sparse`.
+
+    Raises:
+        ConfigurationError: If there is no such file, and no or more than one such configuration.
+    """
+    path, known = Path(name), names()
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    text = path.as_posix()
+    prefix, _, stem = text.rpartition("/")
+    matches = [each for each in known if each.rpartition("/")[0] == prefix and f"-{stem}-" in f"-{_stem(each)}-"]
+    if text in known or len(matches) == 1:
+        return known[text if text in known else matches[0]]
+    if matches:
+        raise ConfigurationError(f"{text}: could be {' or '.join(matches)}; say which")
+    raise ConfigurationError(f"{text}: is neither a file nor a packaged configuration{nearest(text, list(known))}")
+
+
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2]
