@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import tyro
 import yaml
-from rich.markup import escape
+from rich.text import Text
 
 from mime.commands.terminal import console, parse_options, prepare_jax
 from mime.configuration.named_classes import import_class, is_class_name
@@ -36,8 +36,8 @@ def run(arguments: Sequence[str]) -> int:
     prepare_jax()
     found = _findings(command)
     for finding in found:
-        mark = "[green]right[/]" if finding.right else "[bold red]wrong[/]"
-        console.print(f"{mark}  {finding.subject:10} {escape(finding.words)}", soft_wrap=True)
+        mark = ("right", "green") if finding.right else ("wrong", "bold red")
+        console.print(Text.assemble(mark, f"  {finding.subject:10} {finding.words}"), soft_wrap=True)
     return 0 if all(finding.right for finding in found) else 1
 
 
