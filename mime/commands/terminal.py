@@ -21,6 +21,9 @@ from rich.text import Text
 from mime.errors import Failure, UserError
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
+THREADS = 32
+"""Of a processor's matrix products, and the most of its cores that tasks are split among."""
+
 console = Console(highlight=False)
 
 
@@ -39,14 +42,14 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    Before anything is computed. Each device multiplies matrices with one thread: with as many as there are cores, the
-    terms of a product's sums would be grouped by their number, and so rounded otherwise on another number of cores.
+    Before anything is computed. Matrix products are divided for as many threads as there are, and their sums grouped by
+    that; with a number of threads that is the same everywhere, numbers are the same on any number of cores.
     """
-    os.environ.setdefault("PJRT_NPROC", "1")
+    os.environ["PJRT_NPROC"] = str(THREADS)
     import jax
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    jax.config.update("jax_num_cpu_devices", cores)
+    jax.config.update("jax_num_cpu_devices", min(cores or 1, THREADS))
 
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
     jax.config.update("jax_compilation_cache_dir", str(cache))
