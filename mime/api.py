@@ -13,6 +13,7 @@ from mime.configuration import packaged, parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, kebab
 from mime.configuration.pearl import PearlExperiment
+from mime.configuration.rl2 import Rl2Experiment
 from mime.envs.environment import Environment
 from mime.envs.registration import make as make_environment
 from mime.envs.task_environment import TaskEnvironment
@@ -38,6 +39,7 @@ __all__ = [
     "PearlExperiment",
     "Policy",
     "Resources",
+    "Rl2Experiment",
     "TaskEnvironment",
     "TrainedRun",
     "TrainingResult",
@@ -124,7 +126,7 @@ def evaluate(
     folder: str | Path,
     *,
     num_batches: int = 3,
-    num_steps: int = 10,
+    num_steps: int | None = None,
     seed: int = 1,
     unseen: bool = False,
     resources: Resources = HERE,
@@ -135,7 +137,8 @@ def evaluate(
     Args:
         folder: Run folder.
         num_batches: Times that every held-out task is adapted to.
-        num_steps: Steps of adaptation: inner steps, or for PEARL trajectories of context.
+        num_steps: Steps of adaptation: inner steps, for PEARL trajectories of context, for RL2 earlier episodes of a
+            trial. By default 10; for RL2, as many as in training.
         seed: Of everything random.
         unseen: Adapt to tasks unlike the training ones, in place of the held-out ones.
         resources: Where the episodes of environments outside JAX are collected.

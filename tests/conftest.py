@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 install_import_hook("mime", "beartype.beartype").__enter__()
 
 # As the commands do on two cores, whatever the number of cores here.
-os.environ.setdefault("PJRT_NPROC", "1")
+os.environ["PJRT_NPROC"] = "32"
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
 # Compiling takes most of the time of these small programs, running them almost none.

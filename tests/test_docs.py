@@ -11,6 +11,7 @@ import yaml
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import kebab
 from mime.configuration.pearl import PearlExperiment
+from mime.configuration.rl2 import Rl2Experiment
 from mime.envs.registration import ENVIRONMENTS
 from tests.conftest import ROOT
 
@@ -45,7 +46,9 @@ def test_api_pages_name_what_can_be_imported():
 
 
 def test_flags_of_the_methods_are_keys():
-    keys = {kebab(name) for kind in (Experiment, PearlExperiment) for name in kind.model_fields} | NOT_KEYS
+    keys = {
+        kebab(name) for kind in (Experiment, PearlExperiment, Rl2Experiment) for name in kind.model_fields
+    } | NOT_KEYS
     flags = {
         flag for page in (DOCS / "methods").glob("*.md") for flag in re.findall(r"--([a-z][a-z-]+)", page.read_text())
     }

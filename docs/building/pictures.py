@@ -34,6 +34,7 @@ CURVES = {
         },
     ),
     "pearl-pendulum": ("PEARL, pendulum, --scale small", "Returns", {"PEARL": "pearl/pendulum-?-train.csv"}),
+    "rl2-pendulum": ("RL2, pendulum", "Returns", {"RL2": "rl2/pendulum-?-train.csv"}),
 }
 
 

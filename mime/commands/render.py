@@ -20,7 +20,7 @@ class Render:
     task: str | None = None
     """Part of the task's name, as door-close; by default the first one."""
     num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 1
-    """Inner steps."""
+    """Inner steps; for PEARL, trajectories of context; for RL2, earlier episodes."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
 

@@ -37,12 +37,12 @@ class Study:
     """
 
     configs: tyro.conf.Positional[tuple[Path, ...]]
-    """Experiments: YAML files, or names of packaged ones, as wide-ring. PEARL's file is the one of the same name in the
-    folder `pearl` beside theirs."""
+    """Experiments: YAML files, or names of packaged ones, as wide-ring. PEARL's and RL2's files are those of the same
+    name in the folders `pearl` and `rl2` beside theirs."""
     output_folder: Path
     """Study folder; run folders are EXPERIMENT/METHOD/seed-N in it."""
     methods: str = "maml,noise,expl,mime,e-maml"
-    """Methods, with commas: maml, noise, expl, mime, e-maml, pearl."""
+    """Methods, with commas: maml, noise, expl, mime, e-maml, pearl, rl2, rl2-expl."""
     seeds: str = "0-4"
     """Seeds: numbers and ranges, as 0-4 or 0,3,7-9."""
     parallel: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 1
@@ -55,8 +55,9 @@ class Study:
     """Worker processes of each run, for environments outside JAX. Default: one per processor."""
     test_batches: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 3
     """Times that every held-out task is adapted to."""
-    test_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 10
-    """Inner steps in tests; for PEARL, trajectories of context."""
+    test_steps: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Inner steps in tests; for PEARL, trajectories of context; for RL2, earlier episodes. Default: 10; for RL2, as
+    trained."""
 
 
 class Entry(NamedTuple):
@@ -169,7 +170,9 @@ def _train_arguments(command: Study, file: Path, method: str, overrides: Sequenc
 def _run(command: Study, stem: str, method: str, seed: int, train: Sequence[str]) -> PlannedRun:
     folder = _reachable(command, command.output_folder) / stem / method / f"seed-{seed}"
     place = ("--output-folder", str(folder))
-    lengths = ("--num-batches", str(command.test_batches), "--num-steps", str(command.test_steps))
+    lengths = ["--num-batches", str(command.test_batches)]
+    if command.test_steps is not None:
+        lengths += ["--num-steps", str(command.test_steps)]
     test = (*place, *lengths, *_worker_arguments(command))
     return PlannedRun(stem, method, seed, folder, (*place, "--seed", str(seed), *train), test)
 
@@ -184,7 +187,8 @@ def _reachable(command: Study, path: Path) -> Path:
 
 
 def _is_finished(command: Study, entry: Entry) -> bool:
-    length = Length(entry.configuration.iterations, command.test_batches, command.test_steps)
+    steps = entry.configuration.test_steps if command.test_steps is None else command.test_steps
+    length = Length(entry.configuration.iterations, command.test_batches, steps)
     return plan.is_finished(entry.run.folder, entry.configuration, entry.run.seed, length)
 
 

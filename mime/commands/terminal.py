@@ -29,6 +29,9 @@ from mime.errors import Failure, UserError
 from mime.numerics.formatting import number
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
+THREADS = 32
+"""Of a processor's matrix products, and the most of its cores that tasks are split among."""
+
 # Without markup: paths and errors may hold square brackets.
 console = Console(highlight=False, markup=False)
 Options = TypeVar("Options")
@@ -106,17 +109,17 @@ def next_command(name: str, *arguments: object) -> str:
 def prepare_jax() -> None:
     """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
 
-    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. Each
-    device multiplies matrices with one thread: with as many as there are cores, the terms of a product's sums would be
-    grouped by their number, and so rounded otherwise on another number of cores.
+    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. Matrix
+    products are divided for as many threads as there are, and their sums grouped by that; with a number of threads that
+    is the same everywhere, numbers are the same on any number of cores.
     """
-    os.environ.setdefault("PJRT_NPROC", "1")
+    os.environ["PJRT_NPROC"] = str(THREADS)
     import jax
 
     if jax.config.values["jax_num_cpu_devices"] < 0:  # Not set.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         with suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", cores)
+            jax.config.update("jax_num_cpu_devices", min(cores or 1, THREADS))
     if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))

@@ -24,8 +24,8 @@ class Test:
     """Run folder that train.py wrote."""
     num_batches: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 3
     """Times that every held-out task is adapted to."""
-    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 10
-    """Inner steps; for PEARL, trajectories of context."""
+    num_steps: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Inner steps; for PEARL, trajectories of context; for RL2, earlier episodes. Default: 10; for RL2, as trained."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
     unseen: bool = False
@@ -75,8 +75,8 @@ def run(arguments: Sequence[str]) -> int:
     classes = class_table(rows)
     if classes:
         table = Table("After adaptation", *next(iter(classes.values())))
-        for name, values in classes.items():
-            table.add_row(name, *map(number, values.values()))
+        for kind, values in classes.items():
+            table.add_row(kind, *map(number, values.values()))
         console.print(table)
     tell_where(
         pictures=folder.figures / f"{name}.png",

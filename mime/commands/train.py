@@ -25,6 +25,7 @@ from mime.configuration import packaged, parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration
 from mime.configuration.pearl import PearlExperiment
+from mime.configuration.rl2 import Rl2Experiment
 from mime.configuration.seeds import checked_seed, parse_seeds
 from mime.configuration.yaml_text import parse_yaml
 from mime.errors import UserError, require
@@ -92,6 +93,17 @@ class TrainPearl(_Train):
     """Keys of the configuration."""
 
 
+@dataclass(frozen=True)
+class TrainRl2(_Train):
+    """Meta-train RL2, the recurrent baseline, and record the run in a folder.
+
+    Every key of the configuration file can be given as an option as well, which then wins over the file.
+    """
+
+    experiment: tyro.conf.OmitArgPrefixes[Rl2Experiment] = field(default_factory=Rl2Experiment)
+    """Keys of the configuration."""
+
+
 def run(arguments: Sequence[str]) -> int:
     """Train; returns the exit status."""
     prepare_jax()
@@ -135,14 +147,14 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _run_folders(command: Train | TrainPearl) -> dict[int, Path]:
+def _run_folders(command: Train | TrainPearl | TrainRl2) -> dict[int, Path]:
     """The run folder of each seed."""
     if command.seeds is None:
         return {command.seed: command.output_folder}
     return {seed: command.output_folder / f"seed-{seed}" for seed in parse_seeds(command.seeds)}
 
 
-def parse(arguments: Sequence[str]) -> Train | TrainPearl:
+def parse(arguments: Sequence[str]) -> Train | TrainPearl | TrainRl2:
     """The command, whose options default to the configuration file or, on resuming, to the run's own configuration.
 
     Raises:
@@ -172,6 +184,8 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl:
     folder = known.output_folder or tyro.MISSING
     if isinstance(experiment, PearlExperiment):
         default = TrainPearl(output_folder=folder, seed=seed, experiment=experiment)
+    elif isinstance(experiment, Rl2Experiment):
+        default = TrainRl2(output_folder=folder, seed=seed, experiment=experiment)
     else:
         assert isinstance(experiment, Experiment)
         default = Train(output_folder=folder, seed=seed, experiment=experiment)

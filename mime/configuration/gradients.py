@@ -5,7 +5,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from mime.configuration.keys import (
-    Configuration,
     Fraction,
     NonNegative,
     Number,
@@ -15,6 +14,7 @@ from mime.configuration.keys import (
     nearest,
 )
 from mime.configuration.named_classes import is_class_name
+from mime.configuration.shared import LinearGainKeys, Share, TrustRegionKeys
 
 BONUS_NAMES = ("information-gain", "state-entropy", "rnd", "ensemble-disagreement", "reward-proximity")
 
@@ -38,10 +38,7 @@ def _bonus(name: str) -> str:
     return name
 
 
-Share = Annotated[Number, Field(gt=0, lt=1)]
-
-
-class Experiment(Configuration):
+class Experiment(TrustRegionKeys, LinearGainKeys):
     """Everything that decides what a run of a gradient-based method computes, apart from its seed."""
 
     LENGTH: ClassVar[str] = "num-batches"
@@ -96,19 +93,8 @@ class Experiment(Configuration):
     """Meta-iterations, besides those of pre-epochs."""
     meta_batch_size: OneOrMore = 20
     """Tasks per meta-iteration."""
-    max_kl: Positive = 0.01
-    """Trust region: largest mean KL divergence of the adapted policies, in nats; with bonus-credit: before, summed with
-    that of the policies before each inner step."""
-    cg_iters: OneOrMore = 10
-    """Iterations of conjugate gradient for the step's direction."""
-    cg_damping: NonNegative = 1e-5
-    """Multiple of the identity added to the Fisher matrix."""
     fisher_batch_size: OneOrMore | None = None
     """Trajectories per task that the Fisher matrix is estimated from; default all. The trust region is that of all."""
-    ls_max_steps: OneOrMore = 15
-    """Step sizes tried by the line search."""
-    ls_backtrack_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.8
-    """Ratio of consecutive step sizes in the line search."""
 
     # Method
     use_vime: bool = False
@@ -132,8 +118,6 @@ class Experiment(Configuration):
     pre_epochs: ZeroOrMore = 0
     """Warm-up: in so many meta-iterations and one more, the dynamics model learns and the policy sees the extrinsic
     reward alone."""
-    eta: Share = 0.1
-    """Share of the intrinsic reward, without adapt-eta: 0.1 for weights of 0.95 and 0.15."""
     adaptable_eta: Share = 0.1
     """Share of the intrinsic reward at first, with adapt-eta; what is learned is its logit."""
     eta_lr: NonNegative = 1000.0
@@ -150,18 +134,6 @@ class Experiment(Configuration):
     dyn_model: Literal["network", "linear"] = "network"
     """What information is gained about: a Bayesian network's weights (VIME's approximation), or, exactly, a linear
     function of random features. Keys from dyn-inputs to dyn-thinning are the linear model's, the rest the network's."""
-    dyn_inputs: Literal["transition", "arrival", "both"] = "transition"
-    """What the features are of: observation and action, the next observation, or all three."""
-    dyn_gain: Literal["chain-rule", "leave-one-out"] = "chain-rule"
-    """What a step's information is beyond: all other trajectories and its own past, or all other steps."""
-    dyn_features: OneOrMore = 256
-    """Number of random features."""
-    dyn_length_scale: Positive = 0.5
-    """Distance over which the features tell inputs apart, in their standard deviations."""
-    dyn_noise_variance: Annotated[Number, Field(ge=1e-2)] = 0.1
-    """Variance of the noise in what is predicted, 0.01 or more: the smaller, the less a second visit is worth."""
-    dyn_thinning: OneOrMore = 1
-    """Steps of which one counts: for episodes of thousands of steps."""
     dyn_hidden: tuple[OneOrMore, ...] = (32,)
     """Width of each hidden layer of the Bayesian network."""
     dyn_fast_lr: Positive = 1e-4
@@ -181,6 +153,7 @@ class Experiment(Configuration):
 
     def check(self) -> None:
         """Refuses values that do not go together."""
+        super().check()
         if self.weakest_actions < 1 and self.meta_batch_size == 1:
             raise ValueError("weakest-actions needs a half of the tasks to weaken; set meta-batch-size to 2 or more")
         if self.latent_draws == "together" and self.latent_size == 0:
@@ -190,8 +163,6 @@ class Experiment(Configuration):
                 "e-maml: true credits a task's trajectories for what they earn together, which vanishes with"
                 " latent-draws: together; leave one of them out"
             )
-        if self.dyn_features % 2:
-            raise ValueError(f"dyn-features: {self.dyn_features} should be even: half cosines, half sines")
         if self.adapt_eta and not self.use_vime:
             raise ValueError("adapt-eta: true learns the weight of an intrinsic reward; add use-vime to have one")
         if self.bonus_credit == "before" and not self.use_vime:

@@ -103,6 +103,11 @@ class Configuration(BaseModel):
         raise NotImplementedError
 
     @property
+    def test_steps(self) -> int:
+        """Steps of adaptation in tests, unless they are told."""
+        return 10
+
+    @property
     def method(self) -> str:
         """The name under which the method is known."""
         raise NotImplementedError

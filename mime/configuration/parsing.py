@@ -8,9 +8,11 @@ from typing import Any
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, ConfigurationError, brief, kebab, nearest
 from mime.configuration.pearl import PearlExperiment
+from mime.configuration.rl2 import Rl2Experiment
 from mime.configuration.yaml_text import parse_yaml
 
 ALGORITHM, SCALES = "algorithm", "scales"
+ALGORITHMS: dict[str, type[Configuration]] = {"pearl": PearlExperiment, "rl2": Rl2Experiment}
 KEYS = tuple(kebab(name) for name in Experiment.model_fields)
 
 
@@ -43,7 +45,7 @@ def parse(document: Any, *, source: str) -> Configuration:
 
     Args:
         document: Mapping from keys in kebab-case (or with underscores) to values. The key `algorithm` chooses the
-            algorithm whose keys the others are: `pearl`, or without it a gradient-based one.
+            algorithm whose keys the others are, one of `ALGORITHMS`, or without it a gradient-based one.
         source: Where they come from, for error messages.
 
     Raises:
@@ -104,9 +106,10 @@ def _by_key(document: dict[Any, Any], source: str | Path) -> dict[str, Any]:
 def _algorithm(name: Any, source: str) -> type[Configuration]:
     if name is None:
         return Experiment
-    if name != "pearl":
-        raise ConfigurationError(f"{source}: {ALGORITHM}: {brief(name)} is not pearl; leave the key out for the rest")
-    return PearlExperiment
+    if not isinstance(name, str) or name not in ALGORITHMS:
+        known = " or ".join(ALGORITHMS)
+        raise ConfigurationError(f"{source}: {ALGORITHM}: {brief(name)} is not {known}; leave the key out for the rest")
+    return ALGORITHMS[name]
 
 
 def _nearest_file(path: Path) -> str:

@@ -23,18 +23,20 @@ class BernoulliBandit(TaskEnvironment):
 
     Args:
         arms: Number of arms, 2 or more.
+        pulls: Steps of an episode.
 
     Raises:
         ValueError: If there are fewer.
     """
 
     observation_space = gymnasium.spaces.Box(0, 0, (1,), np.float32)
-    horizon = 100
 
-    def __init__(self, *, arms: int = 5):
+    def __init__(self, *, arms: int = 5, pulls: int = 100):
         if arms < 2:
             raise ValueError(f"arms: {arms} must be 2 or more")
-        self.arms = arms
+        if pulls < 1:
+            raise ValueError(f"pulls: {pulls} must be 1 or more")
+        self.arms, self.horizon = arms, pulls
         self.action_space = gymnasium.spaces.Discrete(arms)
         super().__init__()
 

@@ -45,6 +45,12 @@ class Bonus(ABC):
     def rewards(self, state: Any, episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
         """Intrinsic reward of every step of one task's episodes."""
 
+    def trial_rewards(
+        self, state: Any, trials: Episodes, *, key: PRNGKeyArray
+    ) -> Float[Array, "trials episodes steps"]:
+        """`rewards` of several trials of one task, `[trials episodes steps ...]`, each as if it were alone."""
+        return jax.vmap(lambda episodes: self.rewards(state, episodes, key=key))(trials)
+
     def adapt(self, state: Any, episodes: Episodes, *, key: PRNGKeyArray) -> Any:
         """The state adapted to one task, as the policy adapts in an inner step."""
         return state

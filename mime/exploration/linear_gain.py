@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
-from mime.configuration.gradients import Experiment
+from mime.configuration.shared import LinearGainKeys
 from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus
 from mime.exploration.fourier import FourierFeatures
@@ -83,7 +83,9 @@ class LinearInformationGain(Bonus):
             raise ValueError(f"num_features: {self.num_features} must be even: half cosines, half sines")
 
     @classmethod
-    def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "LinearInformationGain":
+    def configured(
+        cls, experiment: LinearGainKeys, environment: Environment, num_tasks: int
+    ) -> "LinearInformationGain":
         """With the keys from dyn-inputs to dyn-thinning, of the environment's places or else of all that varies."""
         if experiment.dyn_thinning > environment.horizon:
             raise ValueError(
@@ -111,15 +113,32 @@ class LinearInformationGain(Bonus):
 
     def rewards(self, state: FourierFeatures, episodes: Episodes, *, key: PRNGKeyArray) -> Steps:
         """The gain of every step, between 0 and 1/2 log(1 + 1 / noise variance)."""
-        steps = episodes.valid.shape[1]
+        return self._gains(state, self._numbers(episodes), episodes.valid)
+
+    def trial_rewards(
+        self, state: FourierFeatures, trials: Episodes, *, key: PRNGKeyArray
+    ) -> Float[Array, "trials episodes steps"]:
+        """The gain of every step beyond its own trial's other episodes; units are those of all trials."""
+        flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), trials)
+        numbers = self._numbers(flat).reshape(*trials.valid.shape, -1)
+        # One trial at a time: each has a factorisation of its own.
+        return jax.lax.map(lambda trial: self._gains(state, *trial), (numbers, trials.valid))
+
+    def _gains(
+        self,
+        state: FourierFeatures,
+        numbers: Float[Array, "trajectories steps inputs"],
+        all_valid: Bool[Array, "trajectories steps"],
+    ) -> Steps:
+        steps = all_valid.shape[1]
         if steps < self.thinning:
             raise ValueError(f"thinning: {self.thinning} is more than the {steps} steps of a trajectory")
         counting = slice(self.thinning - 1, None, self.thinning)
-        valid = episodes.valid[:, counting]
-        features = jnp.where(valid[..., None], state(self._numbers(episodes)[:, counting]), 0)
+        valid = all_valid[:, counting]
+        features = jnp.where(valid[..., None], state(numbers[:, counting]), 0)
         gains = {"chain-rule": chain_rule_gains, "leave-one-out": leave_one_out_gains}[self.form]
         shared = jnp.repeat(gains(features, self.noise_variance) / self.thinning, self.thinning, axis=1)
-        return jnp.where(episodes.valid, jnp.pad(shared, ((0, 0), (0, steps - shared.shape[1]))), 0)
+        return jnp.where(all_valid, jnp.pad(shared, ((0, 0), (0, steps - shared.shape[1]))), 0)
 
     def _numbers(self, episodes: Episodes) -> Float[Array, "trajectories steps inputs"]:
         """What the features are of, in the units that count."""

@@ -14,7 +14,7 @@ from mime.meta.eta import EtaRule
 from mime.meta.objectives import EMamlCredit, Exploration, Maml, Objective, Term
 from mime.meta.rewards import Extrinsic, Gae, Mixed, Noisy, Reward
 from mime.meta.state import Experience, Mixture, Steps, Trial
-from mime.meta.trpo import Trpo
+from mime.numerics.trpo import Trpo
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ class Exploration:
 
 @dataclass(frozen=True, eq=False)
 class Objective:
-    """The sum of some terms, for one trial: what the outer step improves (a `mime.meta.trpo.Problem`).
+    """The sum of some terms, for one trial: what the outer step improves (a `mime.numerics.trpo.Problem`).
 
     Attributes:
         terms: Of the sum.

@@ -64,3 +64,14 @@ def task_mesh(num_tasks: int) -> Mesh:
     devices = jax.devices()
     count = max(n for n in range(1, len(devices) + 1) if num_tasks % n == 0)
     return Mesh(np.array(devices[:count]), (TASKS,))
+
+
+def mean_over_tasks(function: Callable, *, shared: Any = None) -> Callable:
+    """The mean over tasks of a function of one task: the same number on any number of devices, to the last bit.
+
+    Args:
+        function: As of `over_tasks`. What it sums over a task's arrays is compiled alike for every task.
+        shared: As of `over_tasks`.
+    """
+    of_each = over_tasks(function, shared=shared)
+    return lambda *arguments: jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), of_each(*arguments))

@@ -30,6 +30,10 @@ class Gaussian(eqx.Module):
         distance = (self.mean - other.mean) * jnp.exp(-other.log_std)
         return jnp.sum(0.5 * (jnp.exp(2 * log_ratio) + distance**2 - 1) - log_ratio, axis=-1)
 
+    def entropy(self) -> Float[Array, "*batch"]:
+        """Differential entropy, in nats."""
+        return jnp.sum(self.log_std + 0.5 * math.log(2 * math.pi * math.e), axis=-1)
+
 
 class Categorical(eqx.Module):
     """A distribution over discrete actions.
@@ -55,6 +59,11 @@ class Categorical(eqx.Module):
         """Kullback-Leibler divergence KL(self || other), in nats."""
         ours, theirs = jax.nn.log_softmax(self.logits), jax.nn.log_softmax(other.logits)
         return jnp.sum(jnp.exp(ours) * (ours - theirs), axis=-1)
+
+    def entropy(self) -> Float[Array, "*batch"]:
+        """Entropy, in nats."""
+        log_probabilities = jax.nn.log_softmax(self.logits)
+        return -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, axis=-1)
 
 
 class Decisions(NamedTuple):

@@ -36,6 +36,13 @@ class NumpyPolicy(NamedTuple):
         seen, held = np.split(weight, [-latent.size], axis=1)
         return self._replace(layers=((seen, bias + held @ latent), *others))
 
+    @classmethod
+    def named(cls, parameters: dict[str, np.ndarray], nonlinearity: str) -> "NumpyPolicy":
+        """Of the named parameters of a policy without memory."""
+        layers = [name.removesuffix(".weight") for name in parameters if name.endswith(".weight")]
+        weights = tuple((parameters[f"{layer}.weight"], parameters[f"{layer}.bias"]) for layer in layers)
+        return cls(weights, parameters.get("sigma"), nonlinearity)
+
     def noise(self, generator: np.random.Generator, num_steps: int) -> Float[np.ndarray, "steps numbers"]:
         """What makes the actions of a trajectory random: normal numbers or, for discrete actions, Gumbel ones."""
         size = self.layers[-1][1].size
@@ -49,6 +56,9 @@ class NumpyPolicy(NamedTuple):
         if self.log_std is None:
             return np.argmax(output + noise)
         return output + np.exp(self.log_std) * noise
+
+    def remember(self, action: Vector | np.integer, reward: float) -> None:
+        """Nothing: it has no memory."""
 
     def output(self, observation: Vector) -> Vector:
         """The mean of the action, or the logits."""

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, Key
 
 from mime.envs.environment import ActionUnits
 from mime.policies.distributions import Distribution
+from mime.policies.numpy_policy import NumpyPolicy
 
 Behaviour = Callable[[Float[Array, "observation"]], Any]
 """Maps an observation to a distribution of actions with a method `sample(*, key)`."""
@@ -73,6 +74,10 @@ class Policy(eqx.Module):
     def acting(self) -> "Policy":
         """The policy with its parameters as they act: what leaves the learner needs to know of no bounds."""
         return self
+
+    def in_numpy(self, named: dict[str, np.ndarray]) -> NumpyPolicy:
+        """What a worker acts with, given its named parameters as they act."""
+        return NumpyPolicy.named(named, self.nonlinearity)
 
     @abstractmethod
     def in_units(self, units: ActionUnits) -> "Policy":

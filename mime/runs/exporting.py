@@ -12,6 +12,7 @@ from mime.errors import UserError
 from mime.meta.learner import Learner
 from mime.pearl.environment import UnitActions
 from mime.pearl.learner import PearlLearner
+from mime.rl2.learner import Rl2Learner
 from mime.runs import weights
 from mime.runs.files import write_atomically
 from mime.runs.folder import RunFolder
@@ -29,7 +30,7 @@ class ActingNetwork(NamedTuple):
 
     Attributes:
         tensors: All of its arrays, under the names of a PyTorch state dict.
-        layers: Names of its layers, as `layer1`, in their order.
+        layers: Names of its layers, as `layer1`, in their order; none if it has a memory.
         activation: Between them: a key of `ACTIVATIONS`.
         latent: The latent that is also seen unless another is given; None if there is none.
     """
@@ -68,6 +69,9 @@ def export(folder: RunFolder, kind: str) -> list[Path]:
 def _network(learner: Any, state: Any, environment: Any) -> ActingNetwork:
     if isinstance(learner, PearlLearner):
         return _pearls(learner, state)
+    if isinstance(learner, Rl2Learner):
+        tensors = {name: np.asarray(array) for name, array in state.policy.named_parameters().items()}
+        return ActingNetwork(tensors, [], "tanh", None)
     assert isinstance(learner, Learner)
     policy = in_environment_units(state.policy, environment).acting()
     tensors = {name: np.asarray(array) for name, array in policy.named_parameters().items()}
@@ -113,6 +117,10 @@ def _onnx_writer() -> Callable[[RunFolder, ActingNetwork], list[Path]]:
         raise UserError("--format onnx needs ONNX: pip install 'mime-rl[onnx]'") from None
 
     def write(folder: RunFolder, network: ActingNetwork) -> list[Path]:
+        if not network.layers:
+            raise UserError(
+                "--format onnx: the policy has a memory, and is no network of observations alone; use torch"
+            )
         nodes, constants, outputs = _graph(network, helper.make_node)
         size = constants["observation.weight"].shape[1]
         inputs = {"observation": ["batch", size]}

@@ -195,10 +195,15 @@ class RunFolder:
         }
         write_atomically(self.config, json.dumps(document, indent=2).encode())
 
-    def record_test(self, *, num_batches: int, num_steps: int, seed: int) -> None:
-        """Write into `config.json` how the weights that are there were tested, and when, where and with what."""
+    def record_test(self, *, tasks: str, num_batches: int, num_steps: int, seed: int) -> None:
+        """Write into `config.json` how the weights that are there were tested, and when, where and with what.
+
+        Args:
+            tasks: `test` for held-out ones, `unseen` for those unlike the training ones.
+            num_batches, num_steps, seed: Of the test.
+        """
         document = json.loads(self.config.read_bytes())
-        protocol = {"num-batches": num_batches, "num-steps": num_steps, "seed": seed}
+        protocol = {"tasks": tasks, "num-batches": num_batches, "num-steps": num_steps, "seed": seed}
         test = protocol | {"weights": digest(self.weights("policy"))} | _circumstances()
         document["tests"] = [*document.get("tests", []), test]
         write_atomically(self.config, json.dumps(document, indent=2).encode())

@@ -7,8 +7,8 @@ import numpy as np
 
 from mime.configuration.keys import Configuration
 from mime.envs.external.hosted_environment import HostedEnvironment
-from mime.meta.trpo import OuterStep
 from mime.numerics.formatting import number
+from mime.numerics.trpo import OuterStep
 from mime.sampling.episodes import FIRST_STAGE, INNER_STAGE, LAST_STAGE, Episodes, named_stages
 
 Row = Mapping[str, float | int]

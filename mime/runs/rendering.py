@@ -24,8 +24,8 @@ from mime.policies.policy import Policy
 from mime.runs.files import write_atomically
 from mime.runs.folder import RunFolder
 from mime.runs.recorder import Recorder
-from mime.runs.setup import TESTING, stream
-from mime.runs.trained import TrainedRun, load_run
+from mime.runs.setup import TESTING, build_environment, load_weights, set_up, stream
+from mime.runs.trained import load_run
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policies
 from mime.sampling.resources import HERE, Resources
@@ -72,7 +72,7 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     Args:
         folder: Of the run.
         task: Part of the task's description, as `door-close`; by default the first task.
-        num_steps: Inner steps of adaptation.
+        num_steps: Steps of adaptation.
         seed: Of everything random.
         resources: Where the episodes that adaptation learns from are collected.
 
@@ -84,20 +84,24 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     """
     # MuJoCo looks for a display unless it is told to do without.
     os.environ.setdefault("MUJOCO_GL", "egl")
+    folder.figures.mkdir(exist_ok=True)
+    experiment, _ = folder.read_config()
+    if isinstance(build_environment(experiment, source=str(folder.config)), TaskEnvironment):
+        if task is not None:
+            raise UserError("--task: this environment's tasks have no names; all held-out ones are drawn")
+        path = folder.figures / "render.gif"
+        _write_gif(path, _drawn(folder, num_steps, seed))
+        return path
     key = stream(seed, TESTING)
     with load_run(folder, resources) as run:
-        tasks, name = _chosen(run.environment, task)
+        environment = run.environment
+        assert isinstance(environment, HostedEnvironment)
+        tasks, name = _chosen(environment, task)
         # The learner's own, whose actions are translated where they are taken.
         before = repeated(run.state.policy, count_tasks(tasks))
         after = run.learner.adapt_to(run.state, tasks, key, num_steps=num_steps)[0].policy
-    folder.figures.mkdir(exist_ok=True)
-    if isinstance(run.environment, HostedEnvironment):
-        path = folder.figures / f"render-{name}.mp4"
-        frames = [frame for policy in (before, after) for frame in filmed(run.environment, policy, tasks[0], key)]
-        _write_mp4(path, frames)
-    else:
-        path = folder.figures / "render.gif"
-        _write_gif(path, _drawn(run, (before, after), tasks, key))
+    path = folder.figures / f"render-{name}.mp4"
+    _write_mp4(path, [frame for policy in (before, after) for frame in filmed(environment, policy, tasks[0], key)])
     return path
 
 
@@ -141,12 +145,8 @@ class _Camera(gymnasium.Wrapper):
 
 
 def _chosen(environment: Any, wanted: str | None) -> tuple[Any, str]:
-    """A batch of one task and its name; for environments written in JAX, all held-out tasks."""
+    """A batch of one task and its name."""
     tasks = environment.test_batch(0)
-    if isinstance(environment, TaskEnvironment):
-        if wanted is not None:
-            raise UserError("--task: this environment's tasks have no names; all held-out ones are drawn")
-        return tasks, "tasks"
     names = [environment.describe(task) for task in tasks]
     places = [place for place, name in enumerate(names) if wanted is None or wanted in name]
     if not places:
@@ -156,13 +156,18 @@ def _chosen(environment: Any, wanted: str | None) -> tuple[Any, str]:
     return tasks[place : place + 1], "-".join(parts)
 
 
-def _drawn(run: TrainedRun, policies: tuple[Policy, Policy], tasks: Any, key: jax.Array) -> Iterator[Frame]:
-    """Frames of growing trajectories, of all tasks at once."""
-    tasks_on_host = jax.device_get(tasks)
-    for policy, title in zip(policies, ("Before adaptation", "After adaptation")):
-        whole = trajectories(run.learner.sampler(policy, tasks, key))
+def _drawn(folder: RunFolder, num_steps: int, seed: int) -> Iterator[Frame]:
+    """Frames of growing trajectories before and after adaptation, of all held-out tasks at once."""
+    experiment, run_seed = folder.read_config()
+    setup = set_up(experiment, run_seed, source=str(folder.config))
+    tasks, learner = setup.environment.test_batch(0), setup.learner
+    trial = learner.adapt_and_evaluate(load_weights(folder, setup), tasks, stream(seed, TESTING), num_steps=num_steps)
+    first, *_, last = learner.stages(trial)
+    tasks = jax.device_get(tasks)
+    for episodes, title in ((first, "Before adaptation"), (last, "After adaptation")):
+        whole = trajectories(episodes)
         for end in np.linspace(1, whole.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
-            yield picture(run.environment, tasks_on_host, _until(whole, end), f"{title}, step {end}")
+            yield picture(setup.environment, tasks, _until(whole, end), f"{title}, step {end}")
 
 
 def _until(whole: Trajectories, end: int) -> Trajectories:

@@ -11,6 +11,7 @@ from mime.configuration.gradients import Experiment
 from mime.configuration.keys import Configuration, ConfigurationError, brief
 from mime.configuration.named_classes import is_class_name
 from mime.configuration.pearl import PearlExperiment
+from mime.configuration.rl2 import Rl2Experiment
 from mime.envs import registration
 from mime.envs.environment import Environment
 from mime.envs.external.checks import EnvironmentMistake, cause
@@ -24,6 +25,8 @@ from mime.meta.method import method_of
 from mime.numerics import parallel
 from mime.pearl.learner import make_learner as make_pearl
 from mime.policies.making import make_policy
+from mime.policies.recurrent import make_recurrent
+from mime.rl2.method import make_learner as make_rl2
 from mime.runs import weights
 from mime.runs.folder import RunFolder
 from mime.sampling.compiled_checks import require_fitting_functions
@@ -170,6 +173,8 @@ def set_up(
     try:
         if isinstance(experiment, Experiment):
             return _set_up_gradients(experiment, environment, seed, resources, like)
+        if isinstance(experiment, Rl2Experiment):
+            return _set_up_rl2(experiment, environment, seed, resources, like)
         assert isinstance(experiment, PearlExperiment)
         return _set_up_pearl(experiment, environment, seed, like)
     except ValueError as error:
@@ -181,6 +186,30 @@ def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: i
     tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
     state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
     return Setup(environment, like.learner if like else learner, state, sample_tasks=lambda key: tasks)
+
+
+def _set_up_rl2(
+    experiment: Rl2Experiment, environment: Environment, seed: int, resources: Resources, like: Setup | None
+) -> Setup:
+    networks_key, bonus_key = jax.random.split(stream(seed, PARAMETERS))
+    names = "hidden_size", "observation_scale", "reward_scale", "initial_std", "min_std"
+    options = {name: getattr(experiment, name) for name in names}
+    spaces = environment.observation_space, environment.action_space
+    policy, critic = make_recurrent(*spaces, **options, key=networks_key)
+    shared = like.sampler if like else None
+    sampler = shared or make_sampler(environment, experiment, experiment.trials_per_task, resources)
+    sample_tasks, num_tasks = _task_sampler(environment, experiment.meta_batch_size, sampler.compiled)
+    learner = make_rl2(experiment, sampler)
+    state = parallel.share(learner.init(policy, critic, key=bonus_key), num_tasks)
+    return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)
+
+
+def _task_sampler(environment: Environment, at_most: int, compiled: bool) -> tuple[Callable[[PRNGKeyArray], Any], int]:
+    """What draws the training tasks of a meta-iteration, and how many they are."""
+    sample_tasks, key = partial(environment.sample_tasks, num_tasks=at_most), stream(0, TASKS)
+    if compiled:
+        sample_tasks = jax.jit(sample_tasks)
+    return sample_tasks, count_tasks(jax.eval_shape(sample_tasks, key) if compiled else sample_tasks(key))
 
 
 def _set_up_gradients(
@@ -200,10 +229,7 @@ def _set_up_gradients(
     policy = make_policy(*spaces, **options, key=policy_key)
     shared = like.sampler if like else None
     sampler = shared or make_sampler(training, experiment, experiment.fast_batch_size, resources)
-    sample_tasks = partial(training.sample_tasks, num_tasks=experiment.meta_batch_size)
-    if sampler.compiled:
-        sample_tasks = jax.jit(sample_tasks)
-    num_tasks = count_tasks(jax.eval_shape(sample_tasks, policy_key) if sampler.compiled else sample_tasks(policy_key))
+    sample_tasks, num_tasks = _task_sampler(training, experiment.meta_batch_size, sampler.compiled)
     learner = Learner(method_of(experiment, training, num_tasks), sampler)
     state = parallel.share(learner.init(policy, key=bonus_key), num_tasks)
     return like._replace(state=state) if like else Setup(environment, learner, state, sample_tasks, sampler)

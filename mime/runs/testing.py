@@ -26,7 +26,7 @@ def evaluate(
     folder: RunFolder,
     *,
     num_batches: int,
-    num_steps: int,
+    num_steps: int | None,
     seed: int,
     unseen: bool = False,
     resources: Resources = HERE,
@@ -43,7 +43,8 @@ def evaluate(
             written anew, and how it was tested goes into `config.json`. What an earlier test wrote stays until this one
             has ended.
         num_batches: Times that every held-out task is adapted to.
-        num_steps: Steps of adaptation: inner steps, or trajectories of context.
+        num_steps: Steps of adaptation: inner steps, trajectories of context, or earlier episodes of a trial. None for
+            the configuration's `test_steps`.
         seed: Of everything random.
         unseen: Adapt to the environment's tasks unlike the training ones, in place of the held-out ones.
         resources: Where the episodes of environments outside JAX are collected.
@@ -60,6 +61,7 @@ def evaluate(
     require("num_steps", num_steps, at_least=1)
     seed = checked_seed(seed)
     experiment, run_seed = folder.read_config()
+    num_steps = experiment.test_steps if num_steps is None else num_steps
     setup = set_up(experiment, run_seed, resources, source=str(folder.config))
     state = load_weights(folder, setup)
     name, batches = ("unseen", setup.environment.unseen_batch) if unseen else ("test", setup.environment.test_batch)
@@ -96,8 +98,7 @@ def evaluate(
                 rows.append(row)
                 report(dict(row))
         _replace(folder, made.path, name)
-        if not unseen:
-            folder.record_test(num_batches=num_batches, num_steps=num_steps, seed=seed)
+        folder.record_test(tasks=name, num_batches=num_batches, num_steps=num_steps, seed=seed)
     return rows
 
 

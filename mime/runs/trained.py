@@ -96,7 +96,9 @@ def load_run(folder: RunFolder, resources: Resources = HERE) -> TrainedRun:
     experiment, seed = folder.read_config()
     setup = set_up(experiment, seed, resources, source=str(folder.config))
     if not isinstance(setup.learner, Learner):
-        raise UserError(f"{folder.path}: {experiment.method} adapts by context; only `mime test` can do that")
+        raise UserError(
+            f"{folder.path}: {experiment.method} does not adapt the policy's parameters; only `mime test` adapts it"
+        )
     try:
         return TrainedRun(setup, setup.learner, load_weights(folder, setup))
     except BaseException:

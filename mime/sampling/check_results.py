@@ -1,12 +1,13 @@
 """What checks of somebody's environment find, in words."""
 
-import traceback
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+
+from mime.envs.external.checks import EnvironmentMistake, cause
+from mime.errors import UserError
 
 
 class Finding(NamedTuple):
@@ -41,23 +42,13 @@ def findings(checks: Mapping[str, Check]) -> list[Finding]:
     for subject, check in checks.items():
         try:
             found.append(Finding(subject, True, check()))
-        except Mistake as mistake:
+        except (Mistake, EnvironmentMistake, UserError) as mistake:
             found.append(Finding(subject, False, str(mistake)))
             break
         except Exception as error:  # Whatever somebody's environment raises.
-            found.append(Finding(subject, False, described(error)))
+            found.append(Finding(subject, False, cause(error)))
             break
     return found
-
-
-def described(error: BaseException) -> str:
-    """An exception in a line: its kind, its message, and the line of code that is the first to look at."""
-    # The last line of code that is neither ours nor a library's.
-    package = str(Path(__file__).parents[1])
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if not each.filename.startswith(package) and "site-packages" not in each.filename]
-    place = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
-    return f"{type(error).__name__}: {(str(error) or 'without a message').splitlines()[0]}{place}"
 
 
 def same(first: Any, second: Any) -> bool:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key, PRNGKeyArray
 
 from mime.envs.task_environment import TaskEnvironment, count_tasks
+from mime.numerics.finite import select
 from mime.numerics.parallel import over_tasks
 from mime.policies.policy import Behaviour, Policy
 from mime.sampling.episodes import Episodes
@@ -40,6 +41,16 @@ class CompiledSampler:
 
         return over_tasks(of_a_task, vectorised=True)(policies, tasks, keys)
 
+    @partial(jax.jit, static_argnums=0, static_argnames="num_episodes")
+    def trials(self, policies: Any, tasks: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
+        """Trials `[tasks trajectories episodes steps ...]` of recurrent policies."""
+        keys = jax.random.split(key, (count_tasks(tasks), self.num_trajectories))
+
+        def of_a_task(policy: Any, task: Any, keys: Key[Array, "trajectories"]) -> Episodes:
+            return jax.vmap(lambda key: trial(self.environment, policy, task, key, num_episodes=num_episodes))(keys)
+
+        return over_tasks(of_a_task, vectorised=True)(policies, tasks, keys)
+
     def close(self) -> None:
         """Nothing to release."""
 
@@ -56,26 +67,80 @@ def rollout(
         key: For everything random.
         latent: What was drawn for it, for the record; None if nothing was.
     """
+    return remembered_rollout(environment, Memoryless(behaviour), (), task, key, latent)[1]
+
+
+def trial(environment: TaskEnvironment, behaviour: Any, task: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
+    """Episodes `[episodes steps ...]` of one task, all of which a recurrent behaviour remembers.
+
+    Args:
+        environment: Where they take place.
+        behaviour: How to act: a `mime.policies.recurrent.RecurrentPolicy`, or anything like it.
+        task: The environment's parameters.
+        key: For everything random.
+        num_episodes: How many.
+    """
+
+    def episode(carry: Any, key: PRNGKeyArray) -> tuple[Any, Episodes]:
+        carry, steps = remembered_rollout(environment, behaviour, carry, task, key)
+        return behaviour.next_episode(carry), steps
+
+    return jax.lax.scan(episode, behaviour.start(), jax.random.split(key, num_episodes))[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Memoryless:
+    """A behaviour without a memory as one with a memory.
+
+    Attributes:
+        behaviour: Maps an observation to a distribution of actions.
+    """
+
+    behaviour: Behaviour
+
+    def __call__(self, observation: Array, carry: Any) -> tuple[Any, Any]:
+        """The distribution of the action."""
+        return self.behaviour(observation), carry
+
+    def remember(self, carry: Any, action: Array, reward: Array) -> Any:
+        """Nothing."""
+        return carry
+
+
+def remembered_rollout(
+    environment: TaskEnvironment,
+    behaviour: Any,
+    carry: Any,
+    task: Any,
+    key: PRNGKeyArray,
+    latent: Array | None = None,
+) -> tuple[Any, Episodes]:
+    """`rollout` of a behaviour with a memory, which is a pytree: what it remembers before and after the trajectory."""
     initial_key, steps_key = jax.random.split(key)
 
-    def step(carry, step_key):
-        state, observation, alive = carry
+    def step(carried, step_key):
+        state, observation, alive, carry = carried
         action_key, environment_key = jax.random.split(step_key)
-        action = behaviour(observation).sample(key=action_key)
+        distribution, acted = behaviour(observation, carry)
+        action = distribution.sample(key=action_key)
         next_state = environment.transition(state, action, environment_key, task)
         next_observation = environment.observation(next_state, environment_key, task)
+        reward = environment.reward(state, action, next_state, environment_key, task)
         transition = Episodes(
             observations=observation,
             actions=action,
-            rewards=environment.reward(state, action, next_state, environment_key, task),
+            rewards=reward,
             next_observations=next_observation,
             success=environment.success(next_state, task),
             valid=alive,
             latents=latent,
         )
+        # After the end nothing is remembered.
+        carry = select(alive, behaviour.remember(acted, action, reward), carry)
         alive &= ~environment.terminal(next_state, environment_key, task)
-        return (next_state, next_observation, alive), transition
+        return (next_state, next_observation, alive, carry), transition
 
     state = environment.initial(initial_key, task)
-    start = state, environment.observation(state, initial_key, task), jnp.ones((), bool)
-    return jax.lax.scan(step, start, jax.random.split(steps_key, environment.horizon))[1]
+    start = state, environment.observation(state, initial_key, task), jnp.ones((), bool), carry
+    (*_, carry), episode = jax.lax.scan(step, start, jax.random.split(steps_key, environment.horizon))
+    return carry, episode

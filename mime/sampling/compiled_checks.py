@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PRNGKeyArray
 
+from mime.envs.external.checks import cause
 from mime.envs.task_environment import TaskEnvironment, count_tasks
-from mime.sampling.check_results import Finding, Mistake, described, findings, form, same
+from mime.sampling.check_results import Finding, Mistake, findings, form, same
 from mime.sampling.compiled import rollout
 from mime.sampling.episodes import Episodes
 
@@ -120,7 +121,7 @@ def _tasks(environment: TaskEnvironment) -> str:
     try:
         jax.eval_shape(partial(environment.sample_tasks, num_tasks=NUM_TASKS), KEY)
     except jax.errors.JAXTypeError as error:
-        raise Mistake(f"sample_tasks cannot be compiled: {described(error)}; {INSIDE_JAX}") from error
+        raise Mistake(f"sample_tasks cannot be compiled: {cause(error)}; {INSIDE_JAX}") from error
     return (
         f"{count_tasks(tasks)} of {NUM_TASKS} asked for, {count_tasks(held_out)} held out, each {texts['test_tasks']}"
     )
@@ -155,9 +156,9 @@ def _traced(function: Any, *arguments: Any) -> Any:
     try:
         return jax.eval_shape(lambda *args: jax.tree.map(jnp.asarray, function(*args)), *arguments)
     except jax.errors.JAXTypeError as error:  # Values are asked for that are known only when it runs.
-        raise Mistake(f"{function.__name__} cannot be compiled: {described(error)}; {INSIDE_JAX}") from error
+        raise Mistake(f"{function.__name__} cannot be compiled: {cause(error)}; {INSIDE_JAX}") from error
     except Exception as error:  # Whatever somebody's function raises.
-        raise Mistake(f"{function.__name__} raises {described(error)}") from error
+        raise Mistake(f"{function.__name__} raises {cause(error)}") from error
 
 
 def _vmap(environment: TaskEnvironment) -> str:

@@ -123,6 +123,13 @@ class Sampler(Protocol):
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis."""
         ...
 
+    def trials(self, policies: Any, tasks: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
+        """Trials `[tasks trajectories episodes steps ...]` of recurrent policies with a leading `tasks` axis.
+
+        A policy remembers all episodes of its trial, and nothing of other trials.
+        """
+        ...
+
     def close(self) -> None:
         """Release whatever the sampler holds, like processes."""
         ...

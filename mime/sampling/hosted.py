@@ -1,5 +1,6 @@
 """Sampling from environments outside JAX: one call to a worker process for all trajectories of a task."""
 
+import copy
 import logging
 import pickle
 import time
@@ -11,14 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, PRNGKeyArray
 
-from mime.envs.external.hosted_environment import HostedEnvironment, words_of
+from mime.envs.external.hosted_environment import HostedEnvironment, as_tasks, words_of
 from mime.errors import Failure, UserError
-from mime.policies.feedforward import MIN_LOG_STD
-from mime.policies.numpy_policy import NumpyPolicy
-from mime.policies.policy import Policy
 from mime.sampling.episodes import Episodes
 from mime.sampling.host import Answer, Collected, Raised, Refused
-from mime.sampling.rollouts import Fields, Request
+from mime.sampling.rollouts import ActingPolicy, Fields, Request
 
 MAX_FAILURES = 3
 TIMEOUT = 600.0
@@ -61,6 +59,23 @@ class Workers(Protocol):
         ...
 
 
+@runtime_checkable
+class PolicyOfWorkers(Protocol):
+    """A policy that workers can act with: any `Policy`, and a recurrent one."""
+
+    def draw(self, keys: Key[Array, "trajectories"]) -> Float[Array, "trajectories latent"] | None:
+        """What it draws for the episodes of one task; None if it draws nothing."""
+        ...
+
+    def acting(self) -> Any:
+        """The policy with its parameters as they act."""
+        ...
+
+    def in_numpy(self, named: dict[str, np.ndarray]) -> ActingPolicy:
+        """What a worker acts with, given its named parameters."""
+        ...
+
+
 class HostedSampler:
     """A `Sampler` whose episodes are collected in other processes, and never traced by JAX.
 
@@ -77,7 +92,7 @@ class HostedSampler:
         self._said: set[str] = set()
         self._has_collected = False
 
-    def __call__(self, policies: Policy, tasks: Any, key: PRNGKeyArray) -> Episodes:
+    def __call__(self, policies: PolicyOfWorkers, tasks: Any, key: PRNGKeyArray) -> Episodes:
         """Episodes `[tasks trajectories steps ...]` of `policies` and `tasks`, both with a leading `tasks` axis.
 
         Raises:
@@ -111,6 +126,16 @@ class HostedSampler:
         logger.info("%d steps of %d tasks sampled in %.2f s", steps, len(requests), seconds)
         return episodes
 
+    def trials(self, policies: PolicyOfWorkers, tasks: Any, key: PRNGKeyArray, *, num_episodes: int) -> Episodes:
+        """Trials `[tasks trajectories episodes steps ...]` of recurrent policies. A request to a worker is for one."""
+        of_trials = copy.copy(self)
+        of_trials.num_trajectories = num_episodes
+        policies = jax.tree.map(lambda leaf: jnp.repeat(leaf, self.num_trajectories, axis=0), policies)
+        repeated = as_tasks(task for task in tasks for _ in range(self.num_trajectories))
+        episodes = of_trials(policies, repeated, key)
+        self._has_collected = True
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, self.num_trajectories, *leaf.shape[1:]), episodes)
+
     def close(self) -> None:
         """End the workers, and close the environment that drew the tasks."""
         self.workers.close()
@@ -139,29 +164,22 @@ class HostedSampler:
 
 @jax.jit
 def _drawn(
-    policies: Policy, keys: Key[Array, "tasks trajectories"]
+    policies: PolicyOfWorkers, keys: Key[Array, "tasks trajectories"]
 ) -> Float[Array, "tasks trajectories latent"] | None:
     return jax.vmap(lambda policy, keys: policy.draw(keys))(policies, keys)
 
 
-def drawn_latents(policies: Policy, keys: Key[Array, "tasks trajectories"]) -> list[np.ndarray | None]:
+def drawn_latents(policies: PolicyOfWorkers, keys: Key[Array, "tasks trajectories"]) -> list[np.ndarray | None]:
     """What the policies, with a leading `tasks` axis, draw for the trajectories of each task; None for nothing."""
     drawn = _drawn(policies, keys)
     return [None] * len(keys) if drawn is None else list(np.asarray(drawn))
 
 
-def numpy_policies(policies: Policy) -> list[NumpyPolicy]:
+def numpy_policies(policies: PolicyOfWorkers) -> list[ActingPolicy]:
     """What a worker acts with in each task, in the environment's units, of policies with a leading `tasks` axis."""
     named = jax.device_get(jax.vmap(lambda policy: policy.acting().named_parameters())(policies))
-    layers = [name.removesuffix(".weight") for name in named if name.endswith(".weight")]
-
-    def of_a_task(place: int) -> NumpyPolicy:
-        own = {name: np.asarray(array[place]) for name, array in named.items()}
-        weights = tuple((own[f"{layer}.weight"], own[f"{layer}.bias"]) for layer in layers)
-        log_std = np.maximum(own["sigma"], np.float32(MIN_LOG_STD)) if "sigma" in own else None
-        return NumpyPolicy(weights, log_std, policies.nonlinearity)
-
-    return [of_a_task(place) for place in range(len(named[f"{layers[0]}.bias"]))]
+    count = len(next(iter(named.values())))
+    return [policies.in_numpy({name: array[place] for name, array in named.items()}) for place in range(count)]
 
 
 def pickled(message: Any) -> bytes:

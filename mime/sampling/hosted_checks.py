@@ -1,6 +1,7 @@
 """Checks of an environment outside JAX: what the workers and the learner take for granted about it."""
 
 import pickle
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -47,6 +48,9 @@ class RandomPolicy:
         self.space.seed(int(noise))
         return self.space.sample()
 
+    def remember(self, action: Any, reward: float) -> None:
+        """Nothing."""
+
 
 def _spaces(environment: HostedEnvironment) -> str:
     observations, actions = environment.observation_space, environment.action_space
@@ -58,7 +62,7 @@ def _spaces(environment: HostedEnvironment) -> str:
     vector = isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1
     if not vector and not isinstance(actions, gymnasium.spaces.Discrete):
         raise Mistake(f"actions must be Discrete or a Box of one axis, not {actions}")
-    return f"observations {observations}, actions {actions}"
+    return "; ".join([f"observations {observations}, actions {actions}", *environment.remarks])
 
 
 def _horizon(environment: HostedEnvironment) -> str:
@@ -68,7 +72,7 @@ def _horizon(environment: HostedEnvironment) -> str:
 def _tasks(environment: HostedEnvironment) -> str:
     drawn = [environment.draw_tasks(words, NUM_TASKS) for words in ((1,), (1,), (2,))]
     if len(drawn[0]) != NUM_TASKS:
-        raise Mistake(f"sample_tasks({NUM_TASKS}) gives {len(drawn[0])} tasks")
+        raise Mistake(f"sample_tasks({NUM_TASKS}) gives {len(drawn[0])} of them")
     texts = [pickle.dumps(list(tasks)) for tasks in drawn]
     if texts[0] != texts[1]:
         raise Mistake("sample_tasks gives other tasks from the same seed: draw them from self.np_random")
@@ -78,13 +82,26 @@ def _tasks(environment: HostedEnvironment) -> str:
 
 
 def _episodes(environment: HostedEnvironment) -> str:
-    fields = [_collected(environment, task) for task in _some_tasks(environment)]
+    remarks: dict[str, None] = {}
+    fields = [_collected(environment, task, remarks.setdefault) for task in _some_tasks(environment)]
     for name in ("observations", "next_observations", "rewards"):
         if not all(np.isfinite(each[name]).all() for each in fields):
             raise Mistake(f"some {name.replace('_', ' ')} are not finite under random actions")
-    rewards = np.concatenate([each["rewards"][each["valid"]] for each in fields])
+    rewards, observations = (
+        np.concatenate([each[name][each["valid"]] for each in fields]) for name in ("rewards", "next_observations")
+    )
     lengths = np.concatenate([each["valid"].sum(axis=1) for each in fields])
-    return f"{lengths.min()} to {lengths.max()} steps, rewards from {rewards.min():g} to {rewards.max():g} a step"
+    words = f"{lengths.min()} to {lengths.max()} steps, rewards from {rewards.min():g} to {rewards.max():g} a step"
+    return "; ".join([words, *remarks, *_outside(environment.observation_space, observations)])
+
+
+def _outside(space: gymnasium.spaces.Box, observations: np.ndarray) -> list[str]:
+    outside = (observations < space.low) | (observations > space.high)
+    return [
+        f"observation[{place}] leaves the bounds that observation_space declares, as with"
+        f" {observations[outside[:, place], place][0]:.6g}"
+        for place in np.flatnonzero(outside.any(axis=0))
+    ]
 
 
 def _seeds(environment: HostedEnvironment) -> str:
@@ -110,5 +127,6 @@ def _some_tasks(environment: HostedEnvironment) -> Any:
     return as_tasks(environment.draw_tasks((1,), NUM_TASKS))
 
 
-def _collected(environment: HostedEnvironment, task: Any) -> Fields:
-    return rollout(environment, Request(task, RandomPolicy(environment.action_space), (1,), NUM_TRAJECTORIES))
+def _collected(environment: HostedEnvironment, task: Any, remark: Callable[[str], Any] = lambda remark: None) -> Fields:
+    request = Request(task, RandomPolicy(environment.action_space), (1,), NUM_TRAJECTORIES)
+    return rollout(environment, request, remark)

@@ -29,6 +29,10 @@ class ActingPolicy(Protocol):
         """The action in one state."""
         ...
 
+    def remember(self, action: np.ndarray | np.integer, reward: float) -> None:
+        """What was done and what came of it, for policies with a memory."""
+        ...
+
 
 class Request(NamedTuple):
     """What a worker is to collect. The episodes depend on nothing else: not on the worker, nor on what it did before.
@@ -103,6 +107,7 @@ def collect_episode(
             fields["observations"][step] = observation
             action = policy.act(fields["observations"][step], noise[step])
             observation, reward, ended, success, reported = transition(env.step(action), shape)
+            policy.remember(action, reward)
             observations.append(np.array(observation, np.float64))
             rewards.append([reward])
             fields["actions"][step] = action

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mime.drawing import curves as drawing
 from mime.studies.comparison import AFTER, BEFORE, Comparison, Curve, adaptation_curve, held_out, learning_curve
 from mime.studies.estimates import Estimate, estimate
-from mime.studies.methods import METHODS, PEARL, in_order, label
+from mime.studies.methods import METHODS, in_order, label
 from mime.studies.records import Record
 
 SHARE = -0.03, 1.03
@@ -107,7 +107,9 @@ def _adaptation(comparison: Comparison) -> list[ReportFigure]:
         Kind("adaptation-return", "Adaptation: return", "Returns", "held-out return"),
         Kind("adaptation-success", "Adaptation: success", "Success", "held-out success", SHARE),
     ]
-    steps = "inner steps (PEARL: trajectories of context)" if PEARL in comparison.methods else "inner steps"
+    others = [METHODS[name] for name in in_order(set(comparison.methods)) if name in METHODS and METHODS[name].steps]
+    notes = "; ".join(f"{method.label}: {method.steps}" for method in others)
+    steps = f"inner steps ({notes})" if notes else "inner steps"
     caption = "The trained policy's {} before adaptation (0), and after each step of it."
     return _curves(comparison, kinds, adaptation_curve, steps, caption)
 

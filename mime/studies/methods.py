@@ -12,10 +12,14 @@ class StudyMethod(NamedTuple):
     Attributes:
         label: What people call it.
         flags: Of `mime train`.
+        algorithm: Whose files it has: the value of their key `algorithm`, and the name of their folder.
+        steps: What its steps of adaptation are, if not inner steps.
     """
 
     label: str
     flags: tuple[str, ...] = ()
+    algorithm: str | None = None
+    steps: str | None = None
 
 
 PEARL = "pearl"
@@ -25,7 +29,9 @@ METHODS = {
     "expl": StudyMethod("MAML+expl", ("--use-vime",)),
     "mime": StudyMethod("MIME", ("--use-vime", "--adapt-eta")),
     "e-maml": StudyMethod("E-MAML", ("--e-maml",)),
-    PEARL: StudyMethod("PEARL"),
+    PEARL: StudyMethod("PEARL", algorithm="pearl", steps="trajectories of context"),
+    "rl2": StudyMethod("RL2", algorithm="rl2", steps="earlier episodes"),
+    "rl2-expl": StudyMethod("RL2+expl", ("--use-vime",), algorithm="rl2", steps="earlier episodes"),
 }
 
 
@@ -42,18 +48,17 @@ def with_method(experiment: Configuration, name: str, *, source: str) -> Configu
     """The experiment of a file with a method chosen by name, whatever method the file chooses.
 
     Args:
-        experiment: Of a file of gradient-based methods, or of PEARL's with `pearl`.
+        experiment: Of a file of the method's algorithm.
         name: A key of `METHODS`.
         source: The file, for error messages.
 
     Raises:
         ConfigurationError: If the method does not go with the experiment's other keys.
     """
-    if name == PEARL:
-        return experiment
-    keys = experiment.as_keys() | keys_of(name)
-    if not keys["use-vime"]:
-        del keys["bonus-credit"]  # Without a bonus there is none to give.
+    keys = experiment.as_keys()
+    keys |= {key: on for key, on in keys_of(name).items() if key in keys}
+    if not keys.get("use-vime"):
+        keys.pop("bonus-credit", None)  # Without a bonus there is none to give.
     return parsing.parse(keys, source=source)
 
 

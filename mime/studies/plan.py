@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -18,7 +18,7 @@ from mime.runs.folder import RunFolder
 from mime.runs.metrics import share
 from mime.runs.tested import is_stale
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
-from mime.studies.methods import METHODS, PEARL, keys_of
+from mime.studies.methods import METHODS, keys_of
 
 CONSOLE = "console.txt"
 
@@ -73,18 +73,20 @@ def parse_methods(text: str) -> list[str]:
 def configuration_of(path: Path, method: str) -> Path | None:
     """The file that configures a method on the experiment of a file; None if there is none.
 
-    PEARL has files of its own, in the folder `pearl` beside the given file's folder.
+    PEARL and RL2 have files of their own, in the folders `pearl` and `rl2` beside the given file's folder.
 
     Raises:
-        UserError: If the given file is PEARL's, and the method is another.
+        UserError: If the given file is of another algorithm than the method.
     """
-    if _is_pearls(path):
-        if method != PEARL:
-            raise UserError(f"{path}: configures PEARL; for {method}, give the experiment's own file")
+    algorithm, configured = METHODS[method].algorithm, _algorithm_of(path)
+    if configured is not None:
+        if configured != algorithm:
+            name = str(configured).upper()
+            raise UserError(f"{path}: configures {name}; for {method}, give the experiment's own file")
         return path
-    if method != PEARL:
+    if algorithm is None:
         return path
-    sibling = path.parent.parent / PEARL / path.name
+    sibling = path.parent.parent / algorithm / path.name
     return sibling if sibling.is_file() else None
 
 
@@ -177,9 +179,9 @@ def _keys(kind: type[Configuration]) -> list[str]:
     return [kebab(name) for name in kind.model_fields]
 
 
-def _is_pearls(path: Path) -> bool:
+def _algorithm_of(path: Path) -> Any:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return False  # Reading the configuration says what is wrong with it.
-    return isinstance(document, dict) and document.get(ALGORITHM) == PEARL
+        return None  # Reading the configuration says what is wrong with it.
+    return document.get(ALGORITHM) if isinstance(document, dict) else None

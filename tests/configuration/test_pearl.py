@@ -54,8 +54,8 @@ def test_without_the_key_a_file_is_of_a_gradient_based_method():
 
 
 REFUSED = {
-    "another algorithm": ({"algorithm": "ppo"}, "algorithm: 'ppo' is not pearl"),
-    "no name": ({"algorithm": ["pearl"]}, "algorithm: ['pearl'] is not pearl"),
+    "another algorithm": ({"algorithm": "ppo"}, "algorithm: 'ppo' is not pearl or rl2"),
+    "no name": ({"algorithm": ["pearl"]}, "algorithm: ['pearl'] is not pearl or rl2"),
     "key of another algorithm": ({"algorithm": "pearl", "fast-lr": 0.1}, "fast-lr: unknown key"),
     "misspelt key": ({"algorithm": "pearl", "latent-sise": 5}, "did you mean latent-size?"),
     "impossible value": ({"algorithm": "pearl", "meta-batch": 0}, "meta-batch: 0 should be"),

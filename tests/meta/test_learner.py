@@ -18,10 +18,10 @@ from mime.meta.eta import MetaGradient, clipped, logit_of, rewards_of
 from mime.meta.learner import Learner
 from mime.meta.method import method_of
 from mime.meta.state import Agent, Experience, Mixture
-from mime.meta.trpo import OuterStep
 from mime.numerics import parallel
 from mime.numerics.parallel import repeated
 from mime.numerics.statistics import standardise
+from mime.numerics.trpo import OuterStep
 from mime.policies.feedforward import CategoricalPolicy
 from mime.policies.making import make_policy
 from mime.sampling.compiled import CompiledSampler

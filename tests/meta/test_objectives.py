@@ -12,7 +12,7 @@ from mime.meta import objectives
 from mime.meta.adaptation import distributions
 from mime.meta.objectives import Outcome
 from mime.meta.state import Experience
-from mime.meta.trpo import OuterStep
+from mime.numerics.trpo import OuterStep
 from tests.meta import plain
 from tests.meta.learners import improve, learner_of, trial_of
 

@@ -8,6 +8,7 @@ import pytest
 
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
+from mime.runs.tested import is_stale, recorded_tests
 from tests.conftest import ROOT
 from tests.small_runs import small
 
@@ -101,6 +102,22 @@ def test_config_round_trip_and_history(tmp_path):
     assert "jax" in document["history"][0]["versions"]
 
 
+def test_tests_are_recorded_and_survive_a_resume(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_config(small(), 0)
+    folder.weights("policy").write_bytes(b"weights")
+    for tasks in ("test", "unseen"):
+        folder.record_test(tasks=tasks, num_batches=3, num_steps=10, seed=1)
+    folder.write_config(small(), 0)
+    document = json.loads(folder.config.read_text())
+    (test,) = recorded_tests(document)
+    assert (test["num-batches"], test["num-steps"], test["seed"]) == (3, 10, 1)
+    assert "jax" in test["versions"]
+    assert not is_stale(tmp_path, document)
+    folder.weights("policy").write_bytes(b"trained further")
+    assert is_stale(tmp_path, document)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -134,5 +151,5 @@ def test_a_run_is_tested_by_one_process_while_another_trains(tmp_path):
 @pytest.mark.parametrize("path", [ROOT, ROOT / "mime" / "runs" / "new", ROOT / "tests" / "new"])
 def test_a_folder_of_code_is_refused(path):
     with pytest.raises(UserError, match="holds code of "):
-        RunFolder(path).create(overwrite=True)
+        RunFolder(path).prepare(small(), 0, resume=False, overwrite=True)
     assert path == ROOT or not path.exists()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from mime.envs import registration
-from mime.meta.trpo import OuterStep
-from mime.runs.metrics import before_and_after, class_metrics, log_line, ordered, warnings_of, without_success
+from mime.numerics.trpo import OuterStep
+from mime.runs.metrics import class_metrics, log_line, ordered, warnings_of, without_success
 from mime.runs.setup import set_up, stream
 from mime.sampling.resources import Resources
 from tests.small_runs import small

@@ -10,7 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from mime.meta.trpo import OuterStep
+from mime.numerics.trpo import OuterStep
 from mime.runs.folder import EVENTS, RunFolder
 from mime.runs.recorder import Recorder, cut_back
 from tests import small_runs

@@ -49,6 +49,9 @@ def test_pearls_file_lies_beside_the_experiments_folder(tmp_path):
     pearls.write_text("algorithm: pearl")
     assert plan.configuration_of(own, "pearl") == pearls
     assert plan.configuration_of(pearls, "pearl") == pearls
+    assert plan.configuration_of(own, "rl2") is None
+    with pytest.raises(UserError, match="configures PEARL; for rl2"):
+        plan.configuration_of(pearls, "rl2")
     with pytest.raises(UserError, match="configures PEARL"):
         plan.configuration_of(pearls, "mime")
 

@@ -13,7 +13,7 @@ from mime.meta.adaptation import FixedRates, InnerStep
 from mime.meta.objectives import Maml, Objective
 from mime.meta.rewards import Extrinsic, Gae
 from mime.meta.state import Experience, Mixture, Shared, Trial
-from mime.meta.trpo import OuterStep, Trpo
+from mime.numerics.trpo import OuterStep, Trpo
 from mime.sampling.episodes import Episodes
 from tests.meta import plain
 
