@@ -77,6 +77,8 @@ def hasty(folder, small_run, monkeypatch):
     return reader
 
 
+# Gymnasium says it of bandits, which have nothing to observe.
+@pytest.mark.filterwarnings("ignore:.*maximum and minimum values are equal:UserWarning")
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_block_works(page, hasty):
     for block in blocks(page):
