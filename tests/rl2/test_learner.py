@@ -131,17 +131,14 @@ class Killed(Exception):
 def test_a_killed_run_resumes_as_if_it_had_not_been_and_is_tested(tmp_path, monkeypatch):
     configured = experiment(use_vime=True, num_batches=4, checkpoint_every=2, pictures_every=100)
     whole, broken = (RunFolder(tmp_path / name) for name in ("whole", "broken"))
-    whole.create(overwrite=False)
-    whole.write_config(configured, 3)
-    train(configured, whole, seed=3, resume=False)
+    train(configured, whole, seed=3)
 
     def die(row):
         if row["Iteration"] == 3:
             raise Killed
 
-    broken.create(overwrite=False)
     with pytest.raises(Killed):
-        train(configured, broken, seed=3, resume=False, report=die)
+        train(configured, broken, seed=3, report=die)
     train(configured, broken, seed=3, resume=True)
     for name in ("train_result.csv", "policy.safetensors", "dynamics.safetensors"):
         assert (broken.path / name).read_bytes() == (whole.path / name).read_bytes(), name
