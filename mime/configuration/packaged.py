@@ -7,7 +7,7 @@ from mime.configuration.keys import ConfigurationError, nearest
 PACKAGE = Path(__file__).parents[1]
 PUBLISHED = "msc_project"
 # Of the same experiments as the published ones, so that these are meant unless the folder is named.
-VARIANTS = ("solved", "pearl")
+VARIANTS = ("solved", "pearl", "rl2")
 
 
 def folder() -> Path:
@@ -17,7 +17,7 @@ def folder() -> Path:
 
 
 def names() -> dict[str, Path]:
-    """The files by their names; those of `solved` and `pearl` have their folder before them."""
+    """The files by their names; those of `VARIANTS` have their folder before them."""
     files = sorted(folder().glob("**/*.yaml"))
     return {
         f"{path.parent.name}/{path.stem}" if path.parent.name in VARIANTS else path.stem: path
