@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-NOT_KEYS = {"config", "scale", "num-steps", "output-folder", "task", "format"}
+NOT_KEYS = {"method", "config", "scale", "num-steps", "output-folder", "task", "format"}
 
 
 def test_the_navigation_names_every_page():
