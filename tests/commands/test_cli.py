@@ -6,6 +6,8 @@ import time
 
 import pytest
 
+from tests.conftest import ROOT
+
 
 @pytest.fixture
 def refused(command):
@@ -27,7 +29,7 @@ def test_train_test_and_what_they_print(command, small_yaml, tmp_path):
     train = command("train.py", "--config", small_yaml, "--output-folder", run, "--seed", "3", "--gamma", "0.9")
     assert train.returncode == 0, train.stderr
     assert "MAML on 2DNavigation-v0, seed 3" in train.stdout
-    assert f"python test.py --output-folder {run}" in train.stdout
+    assert f"python {ROOT / 'test.py'} --output-folder {run}" in train.stdout
     assert '"gamma": 0.9' in (run / "config.json").read_text()
     test = command("test.py", "--output-folder", run, "--num-batches", "2", "--num-steps", "2")
     assert test.returncode == 0, test.stderr
@@ -55,7 +57,7 @@ def test_mistakes_in_training_are_told_in_a_message(refused, small_yaml, tmp_pat
     assert "no such file" in refused("train.py", "--config", tmp_path / "none.yaml", *out)
     assert "--gamma" in refused("train.py", "--config", small_yaml, *out, "--gama", "1")
     assert "gamma: 1.5 should be less" in refused("train.py", "--config", small_yaml, *out, "--gamma", "1.5")
-    assert "--seed: -1 should be 0 or more" in refused("train.py", "--config", small_yaml, *out, "--seed", "-1")
+    assert "seed: -1 must be a whole number" in refused("train.py", "--config", small_yaml, *out, "--seed", "-1")
     assert "add use-vime" in refused("train.py", "--config", small_yaml, *out, "--adapt-eta")
     text = refused("train.py", "--config", small_yaml, *out, "--env-name", "2DNavigation")
     assert "error env-name: '2DNavigation' is not an environment; did you mean 2DNavigation-v0?" in text
