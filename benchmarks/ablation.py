@@ -18,6 +18,7 @@ from mime.commands.terminal import prepare_jax
 from mime.configuration.keys import Configuration, nearest
 from mime.configuration.seeds import parse_seeds
 from mime.runs.testing import curve
+from mime.studies.methods import with_method
 from mime.studies.plan import Length, is_finished
 
 NAME = "2d-navigation-wide-ring-sparse"
@@ -39,7 +40,6 @@ REMOVED = {
     "without-observation-scale": {"observation_scale": 1.0},
     "without-action-units": {"scale_actions": False, "min_std": 0.03},
     "without-learned-rates": {"learn_fast_lr": False, "fast_lr": 0.05},
-    "without-bonus": {"use_vime": False, "bonus_credit": "mixed", "adapt_eta": False},
     "without-learned-eta": {"adapt_eta": False, "eta": 0.1},
     "mixed-as-in-the-paper": {"bonus_credit": "mixed", "eta_rule": "adam", "eta_objective": "advantages"},
     "leave-one-out": {"dyn_gain": "leave-one-out"},
@@ -56,7 +56,8 @@ ALONE = {
     "only-learned-rates": {"learn_fast_lr": True, "fast_lr": 0.001},
     "only-bonus": {"use_vime": True, "bonus": "state-entropy", "eta": 0.5},
 }
-VARIANTS = [*REMOVED, *ALONE]
+WITHOUT_BONUS = "without-bonus"
+VARIANTS = [*REMOVED, WITHOUT_BONUS, *ALONE]
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,8 @@ class Ablation:
 
 def configuration(variant: str, num_batches: int) -> Configuration:
     """The configuration of a variant."""
+    if variant == WITHOUT_BONUS:
+        return with_method(mime.load_experiment(SOLVED, num_batches=num_batches), "maml", source=str(SOLVED))
     if variant in REMOVED:
         return mime.load_experiment(SOLVED, **REMOVED[variant], num_batches=num_batches)
     return mime.load_experiment(PUBLISHED, **CHEAP | ALONE[variant], num_batches=num_batches)

@@ -3,7 +3,7 @@
 import pytest
 
 import mime
-from benchmarks.ablation import ALONE, CHEAP, PUBLISHED, REMOVED, SOLVED, configuration
+from benchmarks.ablation import ALONE, CHEAP, PUBLISHED, REMOVED, SOLVED, VARIANTS, WITHOUT_BONUS, configuration
 from mime.configuration.keys import kebab
 
 
@@ -20,5 +20,10 @@ def test_a_variant_changes_what_it_names(variant):
     assert differences(ours, file) <= {kebab(name) for name in changes}
 
 
+def test_a_variant_without_bonus_changes_nothing_else():
+    keys = {"use-vime", "adapt-eta", "bonus-credit"}
+    assert differences(configuration(WITHOUT_BONUS, 7), SOLVED) == keys
+
+
 def test_all_variants_differ():
-    assert len({str(configuration(variant, 7)) for variant in [*REMOVED, *ALONE]}) == len(REMOVED) + len(ALONE)
+    assert len({str(configuration(variant, 7)) for variant in VARIANTS}) == len(VARIANTS)

@@ -24,6 +24,11 @@ def import_class(name: str) -> Any:
         ValueError: If there is none. The message goes on after the name.
     """
     module_name, _, class_name = name.partition(":")
+    if module_name == "__main__":
+        raise ValueError(
+            f"is in the running script or notebook, which tests, resumed runs and worker processes cannot import: save"
+            f" the class in a file, as my_file.py, and name it my_file:{class_name}"
+        )
     folder = os.getcwd()
     # Last, so that no file here stands in for an installed module; it stays, for what the module imports later, and
     # worker processes get it with the rest of the path.

@@ -1,5 +1,6 @@
 """What the library asks of an environment written in JAX."""
 
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -48,6 +49,14 @@ class TaskEnvironment(Environment, FuncEnv):
     def reports_success(self) -> bool:
         """Whether `success` is written."""
         return type(self).success is not TaskEnvironment.success
+
+    def __init__(self):
+        """Not Gymnasium's, which asks for the default task before a subclass is made."""
+
+    @cached_property
+    def default_params(self) -> Any:
+        """The task that is meant where none is given."""
+        return self.get_default_params()
 
     def get_default_params(self, **options: Any) -> Any:
         """The first held-out task."""

@@ -7,6 +7,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from itertools import count
@@ -73,6 +74,7 @@ class RunFolder:
         self.figures = path / "figures"
         self.train_trajectories = path / "train_trajectories"
         self._lock: int | None = None
+        self._made: list[Path] = []
 
     def weights(self, name: str) -> Path:
         """The file of exported weights of that name."""
@@ -97,6 +99,7 @@ class RunFolder:
         if resume:
             _require_same(*self.read_config(), experiment, seed)
         self._refuse_code()
+        self._made = [each for each in (self.path, *self.path.parents) if not each.exists()]
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self.lock()
@@ -115,6 +118,16 @@ class RunFolder:
                 f"{self.path}: holds {existing[0].relative_to(self.path)}, but no run of mime, which would have a"
                 " config.json; --overwrite replaces nothing else. Choose another --output-folder, or move it away"
             )
+
+    def leave(self) -> None:
+        """Remove the folders that `prepare` made, if nothing was written there."""
+        self.unlock()
+        if self._made:
+            (self.path / ".lock").unlink(missing_ok=True)
+        with suppress(OSError):  # Something is in it.
+            for each in self._made:
+                each.rmdir()
+        self._made = []
 
     def _holds_a_run(self) -> bool:
         try:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import jax
@@ -114,6 +114,8 @@ class Run:
     @property
     def kept(self) -> int:
         """Iteration of the newest checkpoint on disk; 0 if nothing is to be kept."""
+        with suppress(OSError):  # One that is being written may find no room either.
+            self._checkpoints.finish()
         return self._checkpoints.newest()
 
     def draw(self) -> tuple[Any, PRNGKeyArray]:

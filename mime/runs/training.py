@@ -125,6 +125,11 @@ def _trained(
                 for run in step([run for run in runs if run.iteration == lowest]):
                     report(dict(run.row) if len(runs) == 1 else {**run.row, "Seed": run.seed})
             finish()
+        except UserError:
+            if not begun:
+                for folder in folders.values():
+                    folder.leave()
+            raise
         except (Failure, _Raised):
             finish()
             raise

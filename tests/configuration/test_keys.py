@@ -95,7 +95,7 @@ def same(one, other):
 
 @pytest.fixture(autouse=True)
 def any_environment(monkeypatch):
-    monkeypatch.setattr("mime.commands.train._require_environment", lambda *arguments: None)
+    monkeypatch.setattr("mime.commands.train._require_environment", lambda *arguments, **options: None)
 
 
 SLOWLY = {"deadline": None, "suppress_health_check": list(HealthCheck)}

@@ -5,7 +5,7 @@ import pytest
 
 from mime.envs import registration
 from mime.numerics.trpo import OuterStep
-from mime.runs.metrics import class_metrics, log_line, ordered, warnings_of, without_success
+from mime.runs.metrics import before_and_after, class_metrics, log_line, ordered, warnings_of, without_success
 from mime.runs.setup import set_up, stream
 from mime.sampling.resources import Resources
 from tests.small_runs import small
@@ -56,7 +56,7 @@ def test_a_line_of_the_log():
     row = {"Iteration": 2, "TotalEnvSteps": 1600, "KL": 0.00651, "OuterStep": 0}
     row |= {"Train-0/Returns": -4.0, "Train-0/Success": 0.0, "Valid/Returns": -2.5, "Valid/Success": 0.75}
     assert log_line(row, small(), 1.5) == (
-        "iteration 2/8  steps 1600  return -4.000 -> -2.500  success 0.00 -> 0.75  kl 0.0065  1.50 s"
+        "iteration 2/8  steps 1600  return -4.00 -> -2.50  success 0% -> 75%  kl 0.0065  1.50 s"
     )
 
 

@@ -21,7 +21,7 @@ class Crash(BaseException):
 
 def contents(path):
     files = {str(each.relative_to(path)): each.read_bytes() for each in path.rglob("*") if each.is_file()}
-    return {name: content for name, content in files.items() if name != ".lock"}
+    return {name: content for name, content in files.items() if not name.startswith(".lock")}
 
 
 @pytest.fixture(scope="module")

@@ -228,11 +228,6 @@ def require_methods(environment: Any) -> None:
 
 
 def _imported(name: str) -> Blueprint:
-    if name.startswith("__main__:"):
-        raise ValueError(
-            f"is in the running script or notebook, which worker processes cannot import: save the class in a file, as"
-            f" my_env.py, and name it {name.replace('__main__', 'my_env')}"
-        )
     kind = import_class(name)
     if inspect.isclass(kind) and issubclass(kind, gymnasium.vector.VectorEnv):
         raise ValueError("is a vector of environments: name the class of a single one; workers run many side by side")

@@ -28,7 +28,7 @@ def build(name, **arguments):
         ("tests.sampling.toy:Taskless", {"max_episode_steps": 5}, ["env-name", "has no reset_task()"]),
         ("tests.sampling.toy:NotAnEnvironment", {}, ["env-name", "a subclass of gymnasium.Env"]),
         ("os:system", {}, ["env-name", "a subclass of gymnasium.Env"]),
-        ("__main__:Env", {}, ["env-name", "cannot import", "my_env:Env"]),
+        ("__main__:Env", {}, ["env-name", "cannot import", "my_file:Env"]),
         ("gymnasium.vector:VectorEnv", {}, ["env-name", "vector of environments", "a single one"]),
         ("CartPole-v1", {}, ["env-name", "has no sample_tasks() and no reset_task()"]),
         ("NoSuchThing-v3", {}, ["env-name", "NoSuchThing", "Gymnasium"]),
