@@ -36,7 +36,7 @@ class BernoulliBandit(TaskEnvironment):
             raise ValueError(f"arms: {arms} must be 2 or more")
         if pulls < 1:
             raise ValueError(f"pulls: {pulls} must be 1 or more")
-        self.arms, self.horizon = arms, pulls
+        self.arms, self.pulls, self.horizon = arms, pulls, pulls
         self.action_space = gymnasium.spaces.Discrete(arms)
         super().__init__()
 

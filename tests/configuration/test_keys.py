@@ -96,11 +96,15 @@ def same(one, other):
 @pytest.fixture(autouse=True)
 def any_environment(monkeypatch):
     monkeypatch.setattr("mime.commands.train._require_environment", lambda *arguments, **options: None)
+    # All options are given, whether they have an effect or not.
+    monkeypatch.setattr("mime.configuration.parsing.require_used", lambda *arguments: None)
 
 
 SLOWLY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
+# A module that is first imported when a value is refused may draw random numbers.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 @settings(max_examples=10, **SLOWLY)
 @given(configuration=configurations())
 def test_any_configuration_comes_back(configuration, tmp_path_factory):

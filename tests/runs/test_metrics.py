@@ -31,7 +31,7 @@ def test_success_that_is_not_reported_is_no_zero():
     toy, silent = (registration.make(name, {"max_episode_steps": 6}) for name in (TOY, TOY))
     toy.reports_success = True
     assert without_success(row, toy) == row
-    assert before_and_after(without_success(row, silent)) == "return 1.000 -> 2.000  success - -> -"
+    assert before_and_after(without_success(row, silent)) == "return 1.00 -> 2.00  success - -> -"
 
 
 def test_class_metrics():
