@@ -44,6 +44,7 @@ class Configuration(BaseModel):
         populate_by_name=True,
         use_attribute_docstrings=True,
         validate_default=True,
+        ser_json_inf_nan="constants",  # Otherwise null.
     )
 
     env_name: str = "2DNavigationSparse-v0"
