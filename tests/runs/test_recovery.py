@@ -111,8 +111,7 @@ def test_all_folders_are_checked_before_any_is_begun(finished):
     folders[0].lock()
 
 
-@pytest.mark.parametrize("error", [Crash("mine"), OSError(32, "Broken pipe"), SystemExit(3), ValueError("mine")])
-@pytest.mark.parametrize("which", ["report", "warn"])
+@pytest.mark.parametrize(("which", "error"), [("report", OSError(32, "Broken pipe")), ("warn", Crash("mine"))])
 def test_what_a_callback_raises_ends_the_run_with_everything_saved(whole, tmp_path, monkeypatch, error, which):
     monkeypatch.setattr("mime.runs.run.warnings_of", lambda row: ["not finite"] if row["Iteration"] == 3 else [])
 
@@ -128,7 +127,7 @@ def test_what_a_callback_raises_ends_the_run_with_everything_saved(whole, tmp_pa
     assert caught.value is error
     assert (tmp_path / "checkpoints" / "3").is_dir()
     assert (tmp_path / "train_result.csv").read_text().count("\n") == 4
-    if which == "report" and isinstance(error, OSError):
+    if which == "report":
         run(tmp_path, resume=True)
         assert results(tmp_path) == results(whole)
 
