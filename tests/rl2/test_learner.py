@@ -164,15 +164,20 @@ class TwoArms(BernoulliBandit):
 def test_the_best_policy_of_a_two_armed_bandit_is_learned(outer_step):
     environment = TwoArms(arms=2, pulls=3)
     configured = Rl2Experiment(
-        hidden_size=16, episodes_per_trial=2, trials_per_task=20, num_minibatches=2, outer_step=outer_step, max_kl=0.05
+        episodes_per_trial=2,
+        trials_per_task=20,
+        num_minibatches=2,
+        outer_step=outer_step,
+        learning_rate=5e-3,
+        max_kl=0.05,
     )
     options = {"hidden_size": 16, "observation_scale": 1.0, "reward_scale": 1.0, "initial_std": 1.0, "min_std": 1e-6}
     networks = make_recurrent(environment.observation_space, environment.action_space, **options, key=KEY)
     learner = make_learner(configured, CompiledSampler(environment, 20))
     state, iterate = learner.init(*networks, key=KEY), jax.jit(learner.iterate)
-    for seed in range(30):
+    for seed in range(40):
         key = jax.random.key(seed)
-        state, metrics, trial = iterate(state, environment.sample_tasks(key, 10), key)
-    assert metrics["TrialReturns"] > 5.2
-    # After the first pull nothing is left to be found out, also in the second episode.
-    assert jnp.mean(trial.episodes.rewards[:, :, 1]) > 0.95
+        state, _, trial = iterate(state, environment.sample_tasks(key, 10), key)
+    # Half of the first pulls pay, whatever the policy. After them nothing is left to be found out, and all can pay.
+    pulls = trial.episodes.rewards.reshape(-1, 6)
+    assert jnp.mean(pulls[:, 1:]) > 0.95
