@@ -105,7 +105,7 @@ SLOWLY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 # A module that is first imported when a value is refused may draw random numbers.
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
-@settings(max_examples=10, **SLOWLY)
+@settings(max_examples=3, **SLOWLY)
 @given(configuration=configurations())
 def test_any_configuration_comes_back(configuration, tmp_path_factory):
     check(configuration, tmp_path_factory.getbasetemp())

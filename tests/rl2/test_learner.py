@@ -160,6 +160,7 @@ class TwoArms(BernoulliBandit):
         return jnp.stack([first, 1 - first], axis=1)
 
 
+@pytest.mark.learning
 @pytest.mark.parametrize("outer_step", ["ppo", "trpo"])
 def test_the_best_policy_of_a_two_armed_bandit_is_learned(outer_step):
     environment = TwoArms(arms=2, pulls=3)

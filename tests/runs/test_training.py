@@ -50,7 +50,11 @@ def test_one_seed_gives_the_same_numbers_twice_and_another_does_not(tmp_path):
     assert results(tmp_path / "a")["train_result.csv"] != results(tmp_path / "c")["train_result.csv"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+IN_SHORT = "maml", "mime"
+OTHERS = [pytest.param(method, marks=pytest.mark.torture) for method in METHODS if method not in IN_SHORT]
+
+
+@pytest.mark.parametrize("method", [*IN_SHORT, *OTHERS])
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(tmp_path, method, monkeypatch):
     keys = METHODS[method]
     run(tmp_path / "whole", **keys)
