@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, suppress
-from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ from rich.table import Column
 from rich.text import Text
 
 from mime.errors import Failure, UserError
-from mime.numerics.formatting import number
+from mime.numerics.formatting import number, share
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 THREADS = 32
@@ -102,8 +101,8 @@ def next_command(name: str, *arguments: object) -> str:
         *arguments: Of it; quoted where a shell needs it.
     """
     script = Path(sys.argv[0])
-    started = f"python {script.with_name(f'{name}.py')}" if script.name in ("train.py", "test.py") else f"mime {name}"
-    return " ".join([started, *(shlex.quote(str(argument)) for argument in arguments)])
+    started = ("python", script.with_name(f"{name}.py")) if script.name in ("train.py", "test.py") else ("mime", name)
+    return command_line(*started, *arguments)
 
 
 def prepare_jax() -> None:
@@ -169,17 +168,13 @@ class ProgressBar:
     def _advance(self, row: Mapping[str, float | int]) -> None:
         headline = (
             f"return {number(row[f'{FIRST_STAGE}/Returns'])} → {number(row[f'{LAST_STAGE}/Returns'])}"
-            f"  success {_share(row[f'{FIRST_STAGE}/Success'])} → {_share(row[f'{LAST_STAGE}/Success'])}"
+            f"  success {share(row[f'{FIRST_STAGE}/Success'])} → {share(row[f'{LAST_STAGE}/Success'])}"
         )
         label = f"seed {row['Seed']}  " if "Seed" in row else ""
         done = int(row["Iteration"] if "Iteration" in row else row["Batch"])
         if self.log_every and (done % self.log_every == 0 or done == self.total):
             console.print(f"{label}{done}/{self.total}  steps {row['TotalEnvSteps']}  {headline}", soft_wrap=True)
         self.bar.update(self.task, completed=done, headline=label + headline)
-
-
-def _share(value: float) -> str:
-    return "-" if isnan(value) else f"{value:.0%}"
 
 
 def tell_where(**places: object) -> None:

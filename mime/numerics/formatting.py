@@ -19,3 +19,8 @@ def number(value: float | np.ndarray) -> str:
         return f"{value:.3g}"
     shown = f"{value:,.0f}" if size >= 1000 else f"{value:.2f}"
     return shown.removeprefix("-") if size == 0 else shown
+
+
+def share(value: float) -> str:
+    """A share in percent, or - if there is none."""
+    return "-" if math.isnan(value) else f"{value:.0%}"

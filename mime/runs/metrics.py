@@ -7,7 +7,7 @@ import numpy as np
 
 from mime.configuration.keys import Configuration
 from mime.envs.external.hosted_environment import HostedEnvironment
-from mime.numerics.formatting import number
+from mime.numerics.formatting import number, share
 from mime.numerics.trpo import OuterStep
 from mime.sampling.episodes import FIRST_STAGE, INNER_STAGE, LAST_STAGE, Episodes, named_stages
 
@@ -81,11 +81,6 @@ def without_success(metrics: Row, environment: Any) -> Row:
     if environment.reports_success:
         return metrics
     return {name: float("nan") if name.endswith("Success") else value for name, value in metrics.items()}
-
-
-def share(value: float) -> str:
-    """A share in percent, or - if there is none."""
-    return "-" if np.isnan(value) else f"{value:.0%}"
 
 
 def log_line(row: Row, experiment: Configuration, seconds: float) -> str:

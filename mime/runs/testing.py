@@ -74,9 +74,9 @@ def evaluate(
         stack.enter_context(_told(folder))
         folder.lock("testing")
         stack.callback(folder.unlock)
-        made = RunFolder(Path(stack.enter_context(TemporaryDirectory(prefix=UNFINISHED_TEST, dir=folder.path))))
-        events = made.path / name
-        recorder = Recorder(made.path, name, events=events, pictures=events, x_axis="Batch")
+        made = Path(stack.enter_context(TemporaryDirectory(prefix=UNFINISHED_TEST, dir=folder.path)))
+        events = made / name
+        recorder = Recorder(made, name, events=events, pictures=events, x_axis="Batch")
         with closing(recorder), messages_to(recorder.log):
             for batch in range(num_batches):
                 key = jax.random.fold_in(stream(seed, TESTING), batch)
@@ -93,11 +93,11 @@ def evaluate(
                 recorder.log(f"batch {batch + 1}/{num_batches}  {before_and_after(row)}")
                 kind = "Unseen" if unseen else "Held-out"
                 caption = f"{kind} tasks, {num_steps} {experiment.STEPS}, batch {batch + 1}"
-                picture = made.figures / f"{name}.png"
+                picture = made / folder.figures.name / f"{name}.png"
                 draw_trial(recorder, picture, setup.environment, tasks, stages, caption, batch + 1)
                 rows.append(row)
                 report(dict(row))
-        _replace(folder, made.path, name)
+        _replace(folder, made, name)
         folder.record_test(tasks=name, num_batches=num_batches, num_steps=num_steps, seed=seed)
     return rows
 

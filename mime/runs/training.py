@@ -103,10 +103,10 @@ def _trained(
             run.finish()
 
     with ExitStack() as stack:
-        for seed, folder in folders.items():
-            stack.callback(folder.unlock)
-            folder.prepare(experiment, seed, resume=resume, overwrite=overwrite)
         try:
+            for seed, folder in folders.items():
+                stack.callback(folder.unlock)
+                folder.prepare(experiment, seed, resume=resume, overwrite=overwrite)
             for seed, folder in folders.items():
                 setup = set_up(experiment, seed, resources, like=runs[0].setup if runs else None)
                 if not runs and setup.sampler is not None:

@@ -53,12 +53,8 @@ class RandomPolicy:
 
 
 def _spaces(environment: HostedEnvironment) -> str:
+    # Observations that are no vector are a mistake that the environment itself names.
     observations, actions = environment.observation_space, environment.action_space
-    if not isinstance(observations, gymnasium.spaces.Box) or len(observations.shape) != 1:
-        raise Mistake(
-            f"observations must be a vector (a Box of one axis), not {observations}: wrap the environment in"
-            " gymnasium.wrappers.FlattenObservation"
-        )
     vector = isinstance(actions, gymnasium.spaces.Box) and len(actions.shape) == 1
     if not vector and not isinstance(actions, gymnasium.spaces.Discrete):
         raise Mistake(f"actions must be Discrete or a Box of one axis, not {actions}")

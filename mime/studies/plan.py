@@ -13,9 +13,8 @@ from mime.configuration.gradients import needed_flag
 from mime.configuration.keys import Configuration, kebab, nearest
 from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
-from mime.numerics.formatting import number
+from mime.numerics.formatting import number, share
 from mime.runs.folder import RunFolder
-from mime.runs.metrics import share
 from mime.runs.tested import is_stale
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
 from mime.studies.methods import METHODS, keys_of

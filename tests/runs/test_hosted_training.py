@@ -71,13 +71,23 @@ def test_killing_workers_makes_no_difference(undisturbed, tmp_path):
     assert (tmp_path / "run" / "train_result.csv").read_bytes() == undisturbed
 
 
+def running(name):
+    """The processes that this one has started, in whose command lines the name occurs."""
+    found = []
+    for child in psutil.Process().children(recursive=True):
+        # One that was killed a moment ago has no command line any more.
+        with contextlib.suppress(psutil.Error):
+            if name in " ".join(child.cmdline()):
+                found.append(child)
+    return found
+
+
 def kill_some(killed, name):
     """Kill three workers, a second apart; their process ids are added to the list."""
     while len(killed) < 3:
-        for child in psutil.Process().children(recursive=True):
-            # One that was killed a moment ago has no command line any more.
-            with contextlib.suppress(psutil.Error):
-                if name in " ".join(child.cmdline()) and child.pid not in killed:
+        for child in running(name):
+            if child.pid not in killed:
+                with contextlib.suppress(psutil.Error):
                     child.send_signal(signal.SIGKILL)
                     killed.append(child.pid)
         time.sleep(1)
@@ -124,7 +134,7 @@ def test_a_task_that_keeps_failing_ends_the_run_after_a_checkpoint(tmp_path):
         run(tmp_path / "run", toy={"failure": "raise"}, meta_batch_size=8)
     assert RunFolder(tmp_path / "run").weights("policy").exists()
     assert list((tmp_path / "run" / "checkpoints").iterdir())
-    assert not [child for child in psutil.Process().children() if "mime.sampling.worker" in child.cmdline()]
+    assert not running("mime.sampling.worker")
 
 
 def test_testing(tmp_path):

@@ -108,6 +108,8 @@ def test_all_folders_are_checked_before_any_is_begun(finished):
     with pytest.raises(UserError, match="holds a run already"):
         train_seeds(small(), folders)
     assert contents(finished.with_name("new")) == {}
+    assert not folders[0].path.exists()
+    folders[0].path.mkdir()
     folders[0].lock()
 
 
