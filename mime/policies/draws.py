@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
-from scipy.stats import qmc
 
 LATENT, SHIFT = 2, 3  # Streams folded into a trajectory's key; a rollout splits the key itself in two.
 SCRAMBLING = 0  # Seed of the one scrambled point set, whose shift is what is random.
@@ -64,6 +63,9 @@ def even_points(number: int, size: int) -> Float[np.ndarray, "number size"]:
     steps = np.arange(number)[:, None] / number
     if size == 1:
         return steps
+    # Importing it takes a second, and most runs need no such points.
+    from scipy.stats import qmc
+
     sampler = qmc.Sobol(size - 1, scramble=True, rng=np.random.default_rng(SCRAMBLING))
     # A power of two at once: fewer would be no worse, but SciPy warns.
     return np.concatenate([steps, sampler.random_base2(math.ceil(math.log2(max(number, 2))))[:number]], axis=1)
