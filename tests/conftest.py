@@ -1,5 +1,6 @@
 """Shapes and types of every annotated function are checked while testing; compiled programs are kept between runs."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,6 +16,11 @@ ROOT = Path(__file__).parent.parent
 # Kept open for the whole session: modules are checked when they are first imported.
 install_import_hook("mime", "beartype.beartype").__enter__()
 
+# Tracing makes many objects and few cycles: looking for those as often as usual takes a seventh of the time.
+gc.set_threshold(200_000, 50, 100)
+# Code that is generated in half the time, and runs more slowly.
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_TO_COMPILE}".strip()
 # As the commands do on two cores, whatever the number of cores here.
 os.environ["PJRT_NPROC"] = "32"
 jax.config.update("jax_num_cpu_devices", 2)
@@ -22,6 +28,34 @@ jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla
 # Compiling takes most of the time of these small programs, running them almost none.
 jax.config.update("jax_disable_most_optimizations", True)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _only_this_files_programs():
+    """What is compiled for one file's tests does not fill the memory of the next one's."""
+    yield
+    jax.clear_caches()
+
+
+@pytest.fixture(scope="module")
+def shared_learners():
+    """Runs of one configuration in this process share their learner, and so what is compiled."""
+    from mime.runs import setup  # not before the import hook
+
+    original, first = setup.set_up, {}
+
+    def shared(experiment, seed, *resources, like=None, **source):
+        if like is None:
+            like = first.get(repr(experiment))
+        ready = original(experiment, seed, *resources, like=like, **source)
+        if ready.sampler is None or ready.sampler.compiled:  # No workers, which end with a run.
+            first.setdefault(repr(experiment), ready)
+        return ready
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("training", "testing", "rendering", "trained", "replaying", "exporting"):
+            patch.setattr(f"mime.runs.{name}.set_up", shared)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ import mime
 from tests import small_runs
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):

@@ -4,6 +4,7 @@ import runpy
 
 import jax
 import numpy as np
+import pytest
 import safetensors.numpy
 
 import mime
@@ -62,6 +63,7 @@ def test_maml_in_one_file_computes_what_the_library_computes(tmp_path):
         np.testing.assert_allclose(array, library[name], rtol=0, atol=1e-7, err_msg=name)
 
 
+@pytest.mark.learning
 def test_maml_in_one_file_learns_to_adapt():
     _, returns = example("maml.py")["train"](num_iterations=10, num_tasks=10, num_trajectories=10)
     before, after = np.mean(returns[-3:], axis=0)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PRNGKeyArray
 
 from mime.configuration.keys import Configuration
 from mime.configuration.seeds import checked_seed
@@ -161,12 +162,17 @@ def _labelled(warn: Callable[[str], None], label: str, message: str) -> None:
     warn(f"{label}{message}")
 
 
+@partial(jax.jit, static_argnums=0)
+def _iterate(learner: MetaLearner, state: Any, tasks: Any, key: PRNGKeyArray) -> tuple:
+    return learner.iterate(state, tasks, key)
+
+
 class _Step:
     """The next meta-iteration of several runs at the same iteration; gives them back."""
 
     def __init__(self, learner: MetaLearner):
         self._compiled = learner.compiled
-        self._iterate = jax.jit(learner.iterate) if learner.compiled else learner.iterate
+        self._iterate = partial(_iterate, learner) if learner.compiled else learner.iterate
         self._iterate_all = jax.jit(jax.vmap(learner.iterate))
 
     def __call__(self, runs: Sequence[Run]) -> Sequence[Run]:

@@ -15,6 +15,8 @@ from mime.envs.weakened import Weakened, WeakenedActions, plain
 from mime.errors import UserError
 from mime.runs.setup import set_up
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 TOY = "tests.sampling.toy:Toy"
 KEY = jax.random.key(0)
 OWN = Pendulum()

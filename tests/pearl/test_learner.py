@@ -16,6 +16,8 @@ from mime.runs.setup import set_up
 from mime.runs.testing import curve, evaluate
 from mime.runs.training import train
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 KEY = jax.random.key(0)
 TINY = {
     "net_size": 16,

@@ -22,6 +22,8 @@ from mime.runs.trained import load_run
 from mime.runs.training import train
 from mime.sampling.compiled import CompiledSampler
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 KEY = jax.random.key(0)
 TINY = {
     "env_name": "2DNavigationSparse-v0",
@@ -92,7 +94,7 @@ def test_a_trials_gain_does_not_depend_on_other_trials(explored):
     assert np.all(np.asarray(bonus.trial_rewards(state, repeated, key=KEY)).sum(axis=(1, 2)) < once.sum(axis=(1, 2)))
 
 
-@pytest.mark.parametrize("outer_step", ["ppo", "trpo"])
+@pytest.mark.parametrize("outer_step", [pytest.param("ppo", marks=pytest.mark.torture), "trpo"])
 def test_the_same_numbers_on_one_and_on_two_devices(outer_step, monkeypatch):
     assert len(jax.devices()) == 2
     results = []

@@ -12,6 +12,8 @@ from mime.runs.folder import RunFolder
 from mime.runs.testing import evaluate
 from tests.small_runs import results, run
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 REFUSED = "File too large|No space left on device|a checkpoint cannot be written"
 
 

@@ -16,6 +16,8 @@ from mime.runs.trained import load_run
 from tests.sampling.toy import Toy
 from tests.small_runs import small
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 OBSERVATIONS = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
 
 

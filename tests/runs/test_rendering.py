@@ -18,6 +18,8 @@ from mime.runs.training import train
 from mime.sampling.resources import Resources
 from tests.small_runs import run, small
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 TOY = "tests.sampling.toy:Toy"
 KEY = jax.random.key(0)
 

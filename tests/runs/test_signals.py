@@ -24,6 +24,14 @@ with stop_requested(lambda: print("saved", flush=True)):
 """
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_ignored():
+    """Whoever started the tests with nohup has SIGHUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.mark.parametrize("number", STOPPING)
 def test_each_asks_to_stop_and_a_second_one_later_interrupts(number, monkeypatch):
     before = {each: signal.getsignal(each) for each in STOPPING}

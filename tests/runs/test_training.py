@@ -20,6 +20,7 @@ from mime.runs.testing import evaluate
 from mime.runs.training import train, train_seeds
 from tests.small_runs import METHODS, SMALL, results, run, small
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
 ITERATIONS = SMALL["num-batches"] + SMALL["pre-epochs"]
 
 
