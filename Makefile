@@ -15,7 +15,7 @@ demo: .venv/ready  ## Train MIME and MAML to find goals on a ring, and show what
 test: .venv/ready  ## Lint and test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not torture and not learning"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not torture and not learning"
 
 test-extras: .venv/extras-ready  ## Install every extra, and run the tests that need one: make test skips them (minutes)
 	$(BIN)/python -m pytest -rs -m "not torture and not learning" $$(grep -rl --include='test_*.py' importorskip tests)
@@ -24,7 +24,7 @@ check: .venv/ready  ## Lint, check types, and test with the lines covered
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/ty check
-	$(BIN)/python -m pytest -n 2 -m "not torture and not learning" --cov=mime --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not torture and not learning" --cov=mime --cov-report=term-missing:skip-covered
 
 docs: .venv/docs-ready  ## Build the documentation site in build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -11,15 +11,21 @@ RING = "configs/pearl/2d-navigation-wide-ring-sparse.yaml"
 QUICK = ["--scale", "small", "--num-iterations", "1", "--num-train-steps-per-itr", "2", "--num-steps-posterior", "100"]
 
 
-def run(script, folder, *arguments):
-    """Exit status and what was printed."""
-    command = [sys.executable, script, "--output-folder", str(folder), *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-    return done.returncode, done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def run(environment_variables):
+    """Starts a script on a run's folder; gives the exit status and what was printed."""
+
+    def start(script, folder, *arguments):
+        command = [sys.executable, script, "--output-folder", str(folder), *arguments]
+        options = {"cwd": ROOT, "capture_output": True, "text": True, "check": False, "timeout": 300}
+        done = subprocess.run(command, env=environment_variables, **options)
+        return done.returncode, done.stdout + done.stderr
+
+    return start
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(run, tmp_path_factory):
     """A run of one iteration."""
     folder = tmp_path_factory.mktemp("pearl") / "run"
     status, shown = run("train.py", folder, "--config", RING, *QUICK)
@@ -28,7 +34,7 @@ def trained(tmp_path_factory):
     return folder
 
 
-def test_train_resume_longer_and_test(trained):
+def test_train_resume_longer_and_test(run, trained):
     status, shown = run("train.py", trained, "--resume", "--num-iterations", "2")
     assert status == 0, shown
     assert len((trained / "train_result.csv").read_text().splitlines()) == 3
@@ -47,20 +53,20 @@ def test_train_resume_longer_and_test(trained):
         ("configs/msc_project/pendulum.yaml", "small", "scales: has no small; it has none"),
     ],
 )
-def test_a_scale_that_is_not_there_is_refused(tmp_path, config, scale, words):
+def test_a_scale_that_is_not_there_is_refused(run, tmp_path, config, scale, words):
     status, shown = run("train.py", tmp_path / "run", "--config", config, "--scale", scale)
     assert (status, words in shown) == (2, True)
     assert not (tmp_path / "run").exists()
 
 
-def test_resuming_with_another_key_is_refused(trained):
+def test_resuming_with_another_key_is_refused(run, trained):
     status, shown = run("train.py", trained, "--resume", "--latent-size", "7")
     assert status == 2
     assert "only num-iterations may change" in shown
     assert "latent-size: 7, but the run has 5" in shown
 
 
-def test_a_run_of_another_method_is_not_resumed(trained):
+def test_a_run_of_another_method_is_not_resumed(run, trained):
     other = "configs/msc_project/2d-navigation-wide-ring-sparse.yaml"
     status, shown = run("train.py", trained, "--resume", "--config", other)
     assert status == 2

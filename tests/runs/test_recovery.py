@@ -14,8 +14,6 @@ from mime.runs.training import train, train_seeds
 from mime.sampling.resources import Resources
 from tests.small_runs import results, run, small
 
-pytestmark = pytest.mark.usefixtures("shared_learners")
-
 
 class Crash(BaseException):
     """Of the user's, and no `Exception`."""
