@@ -1,7 +1,6 @@
 """Measures one experiment and method, in this process; `benchmarks.iteration` runs it."""
 
 import json
-import os
 import resource
 import statistics
 import sys
@@ -13,6 +12,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 
 from benchmarks.operations import of_iteration
+from mime.commands.terminal import prepare_jax
 from mime.configuration import parsing
 from mime.envs.task_environment import count_tasks
 from mime.numerics.parallel import TASKS, over_tasks, task_mesh
@@ -26,7 +26,7 @@ def main(request: dict) -> dict:
     """A row of the table."""
     jax.config.update("jax_compilation_cache_dir", request["cache"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    prepare_jax()
     experiment = grown(parsing.load(ROOT / "configs/msc_project" / f"{request['experiment']}.yaml"), request)
     setup = set_up(experiment, 0)
     iterate, state, key = jax.jit(setup.learner.iterate), setup.state, jax.random.key(1)

@@ -21,8 +21,8 @@ gc.set_threshold(200_000, 50, 100)
 # Code that is generated in half the time, and runs more slowly.
 QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {QUICK_TO_COMPILE}".strip()
-# As the commands do on two cores, whatever the number of cores here.
-os.environ["PJRT_NPROC"] = "32"
+# Whatever the number of cores here.
+os.environ["PJRT_NPROC"] = "16"
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".pytest_cache" / "xla"))
 # Compiling takes most of the time of these small programs, running them almost none.

@@ -28,8 +28,10 @@ from mime.errors import Failure, UserError
 from mime.numerics.formatting import number, share
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
-THREADS = 32
-"""Of a processor's matrix products, and the most of its cores that tasks are split among."""
+DEVICES = 10
+"""That a processor's tasks are split among: a divisor of most batches of tasks."""
+THREADS = 16
+"""Of a processor's matrix products; more than devices, which wait for one another."""
 
 # Without markup: paths and errors may hold square brackets.
 console = Console(highlight=False, markup=False)
@@ -106,19 +108,20 @@ def next_command(name: str, *arguments: object) -> str:
 
 
 def prepare_jax() -> None:
-    """Keep compiled programs between runs, in the user's cache folder, and make a device of every core.
+    """Keep compiled programs between runs, in the user's cache folder, and make the processor's cores JAX devices.
 
-    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change. Matrix
-    products are divided for as many threads as there are, and their sums grouped by that; with a number of threads that
-    is the same everywhere, numbers are the same on any number of cores.
+    What the user has set stays as it is. Before anything is computed: later the number of devices cannot change.
+
+    There are as many devices and threads on any processor, so that the same program is compiled, and numbers are the
+    same on any number of cores. Compiled for another number of devices it would round differently, and matrix products
+    group their sums by the number of threads. Fewer cores take turns, which costs them no time.
     """
     os.environ["PJRT_NPROC"] = str(THREADS)
     import jax
 
     if jax.config.values["jax_num_cpu_devices"] < 0:  # Not set.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         with suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", min(cores or 1, THREADS))
+            jax.config.update("jax_num_cpu_devices", DEVICES)
     if jax.config.values["jax_compilation_cache_dir"] is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mime" / "xla"
         jax.config.update("jax_compilation_cache_dir", str(cache))

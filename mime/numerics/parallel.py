@@ -1,8 +1,6 @@
 """Work on many tasks at once: split among the devices, and within each laid out as suits it."""
 
-import math
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +9,6 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 TASKS = "tasks"
-MOST_GROUPS = 8  # And so the most cores that vectorised work is split among.
 
 
 def over_tasks(function: Callable, *, shared: Any = None, vectorised: bool = False) -> Callable:
@@ -20,39 +17,32 @@ def over_tasks(function: Callable, *, shared: Any = None, vectorised: bool = Fal
     The tasks are split evenly among as many devices as divide them. A GPU does its share at once. A processor does it
     task by task, whose arrays then stay in its cache: a third faster for the learner's large ones.
 
-    Numbers are the same on any number of a processor's cores. What is compiled is for one task, or for one of the
-    groups that tasks are divided into whatever the number of cores: the compiler may round numbers in arrays of other
-    sizes differently. Arguments and results are whole on every device, and so are derivatives with respect to what is
-    shared, before they are added up over the tasks: no sum over tasks is split among devices.
+    Arguments and results are whole on every device, and so are derivatives with respect to what is shared, before they
+    are added up over the tasks. So the compiler splits no sum over tasks among devices, and its terms are added in the
+    same order however many there are.
 
     Args:
         function: Of one task's pytrees, after the shared one if there is any.
         shared: What all tasks have in common, if the result is to be differentiated with respect to it.
-        vectorised: Do groups of tasks at once on a processor: faster for loops over small arrays.
+        vectorised: Do a device's share at once on a processor as well: faster for loops over small arrays.
     """
-    at_once = jax.default_backend() != "cpu"
+    vectorised |= jax.default_backend() != "cpu"
 
-    def of_a_device(arguments: tuple, group: int) -> Any:
-        if at_once:
+    def of_a_device(arguments: tuple) -> Any:
+        if vectorised:
             return jax.vmap(function)(*arguments)
-        if group == 1:
-            return jax.lax.map(lambda task: function(*task), arguments)
-        grouped = jax.tree.map(lambda leaf: leaf.reshape(-1, group, *leaf.shape[1:]), arguments)
-        results = jax.lax.map(lambda tasks: jax.vmap(function)(*tasks), grouped)
-        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), results)
+        return jax.lax.map(lambda task: function(*task), arguments)
 
     def apply(*arguments: Any) -> Any:
         num_tasks = len(jax.tree.leaves(arguments)[0])
         if shared is not None:
             arguments = (repeated(shared, num_tasks), *arguments)
-        num_groups = math.gcd(num_tasks, MOST_GROUPS) if vectorised and not at_once else num_tasks
-        share_of_a_device = partial(of_a_device, group=num_tasks // num_groups)
-        mesh = task_mesh(num_groups)
+        mesh = task_mesh(num_tasks)
         if mesh.size == 1:
-            return share_of_a_device(arguments)
+            return of_a_device(arguments)
         whole, split = NamedSharding(mesh, PartitionSpec()), PartitionSpec(TASKS)
         # Unchecked: loops over a task's arrays would have to declare that they differ between devices.
-        of_all = jax.shard_map(share_of_a_device, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
+        of_all = jax.shard_map(of_a_device, mesh=mesh, in_specs=split, out_specs=split, check_vma=False)
         arguments = jax.lax.with_sharding_constraint(arguments, whole)
         return jax.lax.with_sharding_constraint(of_all(arguments), whole)
 

@@ -12,8 +12,7 @@ ROUNDED = 3e-7
 
 def masked_mean(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) -> Float[Array, ""]:
     """Mean over the valid entries; 0 if there are none."""
-    # Not a division: the compiler makes such a product of some, not the same ones for one device and for several.
-    return jnp.sum(jnp.where(valid, values, 0)) * (1 / jnp.maximum(jnp.sum(valid), 1))
+    return jnp.sum(jnp.where(valid, values, 0)) / jnp.maximum(jnp.sum(valid), 1)
 
 
 def standardise(values: Float[Array, "*shape"], valid: Bool[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,6 +1,7 @@
 """The commands as a user types them."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -134,3 +135,14 @@ def test_several_seeds_are_stopped_and_resumed_together(command, small_yaml, tmp
     assert done.returncode == 0, done.stderr
     for seed in (2, 4):
         assert (tmp_path / f"seed-{seed}" / "train_result.csv").read_text().count("\n") == 5
+
+
+@pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
+def test_one_core_gives_the_same_numbers_as_all(command, tmp_path):
+    options = "--num-batches", "2", "--num-steps", "1", "--num-workers", "1", "--quiet"
+    for name, before in (("all", ()), ("one", ("taskset", "-c", str(min(os.sched_getaffinity(0)))))):
+        config = ROOT / "configs" / "solved" / "2d-navigation-wide-ring-sparse.yaml"
+        done = command("train.py", "--config", config, "--output-folder", tmp_path / name, *options, before=before)
+        assert done.returncode == 0, done.stderr
+    for name in ("train_result.csv", "policy.safetensors"):
+        assert (tmp_path / "all" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()

@@ -205,7 +205,7 @@ from mime.exploration.linear_gain import LinearInformationGain
 from mime.numerics.parallel import over_tasks
 from mime.sampling.episodes import Episodes
 
-assert len(jax.devices()) == cores
+assert len(jax.devices()) > 2
 bonus = LinearInformationGain(2, gymnasium.spaces.Box(-1, 1, (2,)))
 state = bonus.init(key=jax.random.key(0))
 rng = np.random.default_rng(0)
@@ -220,7 +220,7 @@ sys.stdout.write(np.asarray(gains).tobytes().hex())
 
 
 def test_on_one_and_on_two_cores_it_ends_with_the_same_numbers(environment_variables):
-    """In processes of their own, killed if they do not end: LAPACK's factorisations, on two devices, would not."""
+    """In processes of their own, killed if they do not end: LAPACK's factorisations, on several devices, would not."""
     gains = [
         subprocess.run(
             [sys.executable, "-c", ON_DEVICES, str(cores)],
