@@ -14,11 +14,11 @@ from mime.runs.rendering import trajectories
 INNER_STEPS = 10
 # Equal numbers of steps: an iteration of MIME, with three inner steps, takes twice as many.
 RUNS = {
-    "MAML": ("configs/msc_project/2d-navigation-wide-ring-sparse.yaml", 120),
-    "MIME": ("configs/solved/2d-navigation-wide-ring-sparse.yaml", 60),
+    "MAML": ("configs/msc_project/2d-navigation-wide-ring-sparse.yaml", 100),
+    "MIME": ("configs/solved/2d-navigation-wide-ring-sparse.yaml", 50),
 }
 PLAN = """A robot on a plain has to find a goal that it cannot see: a disc somewhere on a ring around it. Only
-inside is it rewarded. Two methods learn, in 4.8 million steps each, to find goals on this ring and to stay there: MAML,
+inside is it rewarded. Two methods learn, in 4 million steps each, to find goals on this ring and to stay there: MAML,
 with the published configuration, and MIME, whose bonus for exploring is the information that a trajectory adds
 to all others. Then both adapt to sixteen goals that they were not trained on. It takes about four minutes on two
 cores."""

@@ -53,7 +53,7 @@ def shared_learners():
         return ready
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("training", "testing", "rendering", "trained", "replaying", "exporting"):
+        for name in ("training", "testing", "rendering", "trained", "exporting"):
             patch.setattr(f"mime.runs.{name}.set_up", shared)
         yield
 

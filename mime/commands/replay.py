@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> int:
     require("seed", command.seed, at_least=0)
     prepare_jax()
     from mime.runs.folder import RunFolder
-    from mime.runs.replaying import replay
+    from mime.studies.replaying import replay
 
     folders = [RunFolder(path) for path in dict.fromkeys(command.folders)]
     path = command.output or folders[0].figures / PAGE

@@ -15,9 +15,9 @@ from mime.configuration.parsing import ALGORITHM
 from mime.errors import UserError
 from mime.numerics.formatting import number, share
 from mime.runs.folder import RunFolder
-from mime.runs.tested import is_stale
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE, recorded_stages
 from mime.studies.methods import METHODS, keys_of
+from mime.studies.tested import is_stale
 
 CONSOLE = "console.txt"
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mime.runs.tested import is_stale, recorded_tests
 from mime.sampling.episodes import LAST_STAGE, recorded_stages
 from mime.studies.records import Record, Table
+from mime.studies.tested import is_stale, recorded_tests
 
 METRIC = "Returns"
 

@@ -8,7 +8,7 @@ import pytest
 
 from mime.errors import UserError
 from mime.runs.folder import RunFolder
-from mime.runs.tested import is_stale, recorded_tests
+from mime.studies.tested import is_stale, recorded_tests
 from tests.conftest import ROOT
 from tests.small_runs import small
 

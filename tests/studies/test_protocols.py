@@ -2,8 +2,8 @@
 
 import json
 
-from mime.runs.tested import is_stale
 from mime.studies.comparison import adaptation_curve, compared, held_out
+from mime.studies.tested import is_stale
 from tests.studies.made_up import made_up
 
 
