@@ -24,6 +24,8 @@ from mime.runs.metrics import COUNTERS, OUTER_STEP, OUTER_STEPS, Row
 from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 
 LIBRARY = "mime"
+# It warns of every NaN; environments that do not report success have some in every row.
+logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)
 # By group and tag; the HParams tab shows the first few unless it is asked for more.
 HPARAMS_COLUMNS = tuple(
     (group, f"{stage}/{name}")

@@ -56,6 +56,15 @@ def test_every_place_has_every_row(tmp_path):
     ]
 
 
+def test_what_is_not_a_number_is_recorded_without_a_warning(tmp_path, caplog):
+    """Success, where the environment does not report it."""
+    record = recorder(tmp_path)
+    record.row({"TotalEnvSteps": 100, "Iteration": 1, "Valid/Success": float("nan")})
+    record.close()
+    assert not caplog.records
+    assert np.isnan(scalars(tmp_path, "Valid/Success")[0][1])
+
+
 def test_rows_are_on_disk_at_once(tmp_path):
     record = recorder(tmp_path)
     write(record, [1])
