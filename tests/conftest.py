@@ -66,7 +66,7 @@ def environment_variables(tmp_path_factory):
     return os.environ | {"XDG_CACHE_HOME": str(cache), "COLUMNS": "200", "JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def command(environment_variables):
     """Starts `train.py` or `test.py` with arguments, and by default waits for its end."""
 

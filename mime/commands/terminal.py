@@ -116,7 +116,7 @@ def prepare_jax() -> None:
     same on any number of cores. Compiled for another number of devices it would round differently, and matrix products
     group their sums by the number of threads. Fewer cores take turns, which costs them no time.
     """
-    os.environ["PJRT_NPROC"] = str(THREADS)
+    os.environ.setdefault("PJRT_NPROC", str(THREADS))
     import jax
 
     if jax.config.values["jax_num_cpu_devices"] < 0:  # Not set.

@@ -1,24 +1,17 @@
 """PEARL by the two commands that every method has."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
 RING = "configs/pearl/2d-navigation-wide-ring-sparse.yaml"
 QUICK = ["--scale", "small", "--num-iterations", "1", "--num-train-steps-per-itr", "2", "--num-steps-posterior", "100"]
 
 
 @pytest.fixture(scope="module")
-def run(environment_variables):
+def run(command):
     """Starts a script on a run's folder; gives the exit status and what was printed."""
 
     def start(script, folder, *arguments):
-        command = [sys.executable, script, "--output-folder", str(folder), *arguments]
-        options = {"cwd": ROOT, "capture_output": True, "text": True, "check": False, "timeout": 300}
-        done = subprocess.run(command, env=environment_variables, **options)
+        done = command(script, "--output-folder", folder, *arguments)
         return done.returncode, done.stdout + done.stderr
 
     return start

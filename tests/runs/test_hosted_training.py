@@ -19,6 +19,7 @@ from mime.runs.setup import set_up
 from mime.runs.testing import class_table, curve, evaluate
 from mime.runs.training import train
 from mime.sampling.resources import Resources
+from tests.sampling.processes import running
 from tests.small_runs import small
 
 TOY = "tests.sampling.toy:Toy"
@@ -69,17 +70,6 @@ def test_killing_workers_makes_no_difference(undisturbed, tmp_path):
     run(tmp_path / "run", num_workers=2, during=lambda: kill_some(killed, "mime.sampling.worker"))
     assert killed
     assert (tmp_path / "run" / "train_result.csv").read_bytes() == undisturbed
-
-
-def running(name):
-    """The processes that this one has started, in whose command lines the name occurs."""
-    found = []
-    for child in psutil.Process().children(recursive=True):
-        # One that was killed a moment ago has no command line any more.
-        with contextlib.suppress(psutil.Error):
-            if name in " ".join(child.cmdline()):
-                found.append(child)
-    return found
 
 
 def kill_some(killed, name):

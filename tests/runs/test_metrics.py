@@ -10,8 +10,6 @@ from mime.runs.setup import set_up, stream
 from mime.sampling.resources import Resources
 from tests.small_runs import small
 
-pytestmark = pytest.mark.usefixtures("shared_learners")
-
 TOY = "tests.sampling.toy:Toy"
 
 

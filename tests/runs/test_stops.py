@@ -10,8 +10,6 @@ import yaml
 from mime.runs.signals import INTERRUPTED, STOPPING
 from tests.small_runs import SMALL
 
-pytestmark = pytest.mark.usefixtures("shared_learners")
-
 SOON = 10.0
 """Seconds within which a run ends."""
 

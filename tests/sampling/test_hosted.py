@@ -7,7 +7,6 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from mime.numerics.parallel import repeated
 from mime.policies.making import make_policy
 from mime.sampling.hosted import HostedSampler, numpy_policies
 from mime.sampling.local import LocalWorkers
+from tests.sampling.processes import running
 from tests.sampling.toy import Toy
 
 KEY = jax.random.key(3)
@@ -274,9 +274,4 @@ def when(marker, action, *arguments):
 
 def children():
     """Worker processes of this process."""
-    found = []
-    for child in psutil.Process().children():
-        with suppress(psutil.Error):  # It has just ended.
-            if "mime.sampling.worker" in child.cmdline():
-                found.append(child)
-    return found
+    return running("mime.sampling.worker")
