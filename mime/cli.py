@@ -3,37 +3,40 @@
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 
 from rich.text import Text
 
-from mime.commands import check as checking
-from mime.commands import compare as comparing
-from mime.commands import envs, export, new, render, replay
-from mime.commands import study as studying
-from mime.commands import test as testing
-from mime.commands import train as training
 from mime.commands.terminal import console, guarded, tell
 from mime.runs.signals import end_when_asked
 from mime.version import __version__
 
 COMMANDS = {
-    "train": (training.Train, training.run),
-    "test": (testing.Test, testing.run),
-    "study": (studying.Study, studying.run),
-    "compare": (comparing.Compare, comparing.run),
-    "render": (render.Render, render.run),
-    "replay": (replay.ReplayRuns, replay.run),
-    "export": (export.Export, export.run),
-    "envs": (envs.Envs, envs.run),
-    "new": (new.New, new.run),
-    "check": (checking.Check, checking.run),
+    "train": "Train",
+    "test": "Test",
+    "study": "Study",
+    "compare": "Compare",
+    "render": "Render",
+    "replay": "ReplayRuns",
+    "export": "Export",
+    "envs": "Envs",
+    "new": "New",
+    "check": "Check",
 }
+"""Their names, which are those of modules in `mime.commands`, and the classes of their options there."""
 
 Command = Callable[[Sequence[str]], int]
-train: Command = partial(guarded, training.run)
-test: Command = partial(guarded, testing.run)
-study: Command = partial(guarded, studying.run)
-compare: Command = partial(guarded, comparing.run)
+
+
+def command(name: str) -> Command:
+    """The command, whose module is imported when it runs: what others need takes seconds."""
+    return partial(guarded, lambda arguments: import_module(f"mime.commands.{name}").run(arguments))
+
+
+train = command("train")
+test = command("test")
+study = command("study")
+compare = command("compare")
 
 
 def main() -> int:
@@ -41,8 +44,7 @@ def main() -> int:
     end_when_asked()
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
-        _, run = COMMANDS[name]
-        return guarded(run, arguments)
+        return command(name)(arguments)
     if name == "--version":
         console.print(f"mime {__version__}")
         return 0
@@ -50,7 +52,8 @@ def main() -> int:
     if not helping:
         tell(f"{name}: unknown command; there are {', '.join(COMMANDS)}")
     console.print(f"usage: mime {{{','.join(COMMANDS)}}} ...\n")
-    for command, (options, _) in COMMANDS.items():
-        console.print(Text.assemble("  ", (f"{command:8}", "bold"), f" {str(options.__doc__).splitlines()[0]}"))
+    for each, options in COMMANDS.items():
+        summary = str(getattr(import_module(f"mime.commands.{each}"), options).__doc__).splitlines()[0]
+        console.print(Text.assemble("  ", (f"{each:8}", "bold"), f" {summary}"))
     console.print("\n`mime COMMAND --help` lists the options of a command.")
     return 0 if helping else 2

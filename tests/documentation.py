@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,9 +24,9 @@ from typing import Any, NamedTuple
 import yaml
 from markdown_it import MarkdownIt
 
-from mime.cli import COMMANDS, guarded
+from mime import cli
 from mime.commands import compare, export, render, replay, study, test, train
-from mime.commands.terminal import parse_options
+from mime.commands.terminal import guarded, parse_options
 from mime.configuration import parsing
 from mime.studies.plan import PlannedRun
 from tests.conftest import ROOT
@@ -93,14 +94,14 @@ class Reader:
     def execute(self, words: Sequence[str]) -> int:
         """The exit status of a command line."""
         if words[0] == "mime":
-            return guarded(lambda arguments: self.command(words[1], arguments), words[2:])
+            return guarded(partial(self.command, words[1]), words[2:])
         if words[:3] == ["python", "-m", "pytest"]:
             return run_tests(self.folder / words[3])
         raise AssertionError(f'{shlex.join(words)}: say skip="why this cannot be run"')
 
     def command(self, name: str, arguments: Sequence[str]) -> int:
         """The exit status of a command of `mime`."""
-        return COMMANDS[name][1](arguments)
+        return cli.command(name)(arguments)
 
 
 @dataclass

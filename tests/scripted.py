@@ -21,6 +21,9 @@ class Scripted:
     def noise(self, generator, num_steps):
         return np.zeros((num_steps, 4), np.float32)
 
+    def remember(self, action, reward):
+        """It acts on observations alone."""
+
     def act(self, observation, noise):
         observation = np.concatenate([observation[:36], self.goal], dtype=np.float64)
         return np.float32(np.clip(self.policy.get_action(observation), -1, 1))

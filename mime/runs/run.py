@@ -17,7 +17,6 @@ from mime.runs.checkpoints import Checkpoints
 from mime.runs.folder import RunFolder
 from mime.runs.metrics import Row, class_metrics, log_line, ordered, warnings_of, without_success
 from mime.runs.recorder import Recorder, cut_back, hparams_finished, hparams_started
-from mime.runs.rendering import draw_trial
 from mime.runs.setup import TRAINING, Setup, stream
 
 
@@ -144,6 +143,9 @@ class Run:
             if "finite" in message:
                 self.warn(f"iteration {self.iteration}: {message}")
         if self._due(self.experiment.pictures_every) or self.iteration == 1:
+            # Matplotlib takes a second, for which the first iteration need not wait.
+            from mime.runs.rendering import draw_trial
+
             caption, path = f"Training tasks, iteration {self.iteration}", self.folder.figures / "train.png"
             draw_trial(self.recorder, path, self.setup.environment, plain(tasks), stages, caption, self._env_steps)
         if self._due(self.experiment.checkpoint_every):

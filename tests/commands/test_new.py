@@ -6,9 +6,8 @@ import sys
 import pytest
 
 import mime
-from mime.cli import COMMANDS
+from mime.cli import command
 from mime.commands.new import names
-from mime.commands.terminal import guarded
 from tests import small_runs
 
 
@@ -21,7 +20,7 @@ def here(tmp_path, monkeypatch):
 
 
 def run(name, *arguments):
-    return guarded(COMMANDS[name][1], arguments)
+    return command(name)(arguments)
 
 
 def passing_tests(module):

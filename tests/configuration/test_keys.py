@@ -16,7 +16,11 @@ from mime.configuration import parsing
 from mime.configuration.gradients import Experiment
 from mime.configuration.keys import kebab
 from mime.configuration.pearl import PearlExperiment
+from mime.configuration.rl2 import Rl2Experiment
 from mime.errors import UserError
+
+# A module that is first imported when a value is refused may draw random numbers.
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), max_size=6)
 PLAIN = st.recursive(
@@ -40,8 +44,8 @@ def values(kind, name):
 
 
 def configurations():
-    """Those that are allowed, of both families."""
-    kinds = Experiment, PearlExperiment
+    """Those that are allowed, of every family."""
+    kinds = Experiment, PearlExperiment, Rl2Experiment
     keys = [st.fixed_dictionaries({}, optional={n: values(k, n) for n in k.model_fields}) for k in kinds]
     each = [strategy.map(lambda keys, kind=kind: allowed(kind, keys)) for kind, strategy in zip(kinds, keys)]
     return st.one_of(*each)
@@ -65,7 +69,7 @@ def check(configuration, folder):
     path = folder / "experiment.yaml"
     path.write_text(as_yaml(keys), encoding="utf-8")
     assert same(parsing.load(path), configuration)
-    path.write_text("algorithm: pearl" if isinstance(configuration, PearlExperiment) else "{}")
+    path.write_text(f"algorithm: {keys['algorithm']}" if "algorithm" in keys else "{}")
     arguments = ["--config", str(path), "--output-folder", str(folder)]
     for name in type(configuration).model_fields:
         arguments += option(kebab(name), keys[kebab(name)])
@@ -103,8 +107,6 @@ def any_environment(monkeypatch):
 SLOWLY = {"deadline": None, "suppress_health_check": list(HealthCheck)}
 
 
-# A module that is first imported when a value is refused may draw random numbers.
-@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisDeprecationWarning")
 @settings(max_examples=3, **SLOWLY)
 @given(configuration=configurations())
 def test_any_configuration_comes_back(configuration, tmp_path_factory):

@@ -5,8 +5,7 @@ import re
 
 import pytest
 
-from mime.cli import COMMANDS
-from mime.commands.terminal import guarded
+from mime.cli import command
 from tests import small_runs
 
 
@@ -19,7 +18,7 @@ def trained(tmp_path_factory):
 
 
 def replay(*arguments):
-    return guarded(COMMANDS["replay"][1], [str(argument) for argument in arguments])
+    return command("replay")([str(argument) for argument in arguments])
 
 
 def test_runs_are_shown_side_by_side(trained, tmp_path):
