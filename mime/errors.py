@@ -21,3 +21,8 @@ class Failure(Exception):
     """Something broke that the user did not ask for, like a full disk. The message says what is kept."""
 
     exit_code = 1
+
+
+def install(extra: str) -> str:
+    """How to get what an extra of the package needs, for a message."""
+    return f"in MIME's folder, pip install '.[{extra}]'"

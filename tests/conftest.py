@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,6 +71,8 @@ def environment_variables(tmp_path_factory):
 def command(environment_variables):
     """Starts `train.py` or `test.py` with arguments, and by default waits for its end."""
 
+    started = []
+
     def start(script, *arguments, wait=True, before=()):
         process = subprocess.Popen(
             [*before, sys.executable, str(ROOT / script), *map(str, arguments)],
@@ -79,11 +82,22 @@ def command(environment_variables):
             text=True,
         )
         if not wait:
+            started.append(process)
             return process
         out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture
+def no_signal_ignored():
+    """Whoever started the tests with nohup has SIGHUP ignored, and with them what they start."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from mime.errors import UserError
+from mime.errors import UserError, install
 from mime.meta.learner import Learner
 from mime.pearl.environment import UnitActions
 from mime.pearl.learner import PearlLearner
@@ -95,7 +95,7 @@ def _torch_writer() -> Callable[[RunFolder, ActingNetwork], list[Path]]:
     try:
         import torch
     except ImportError:
-        raise UserError("--format torch needs PyTorch: pip install 'mime-rl[torch]'") from None
+        raise UserError(f"--format torch needs PyTorch: {install('torch')}") from None
 
     def write(folder: RunFolder, network: ActingNetwork) -> list[Path]:
         others = sorted(path.stem for path in folder.path.glob("*.safetensors") if path.stem != "policy")
@@ -114,7 +114,7 @@ def _onnx_writer() -> Callable[[RunFolder, ActingNetwork], list[Path]]:
         import onnx
         from onnx import helper, numpy_helper
     except ImportError:
-        raise UserError("--format onnx needs ONNX: pip install 'mime-rl[onnx]'") from None
+        raise UserError(f"--format onnx needs ONNX: {install('onnx')}") from None
 
     def write(folder: RunFolder, network: ActingNetwork) -> list[Path]:
         if not network.layers:

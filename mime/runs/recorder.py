@@ -2,6 +2,7 @@
 
 import json
 import logging
+import socket
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -11,11 +12,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.api_pb2 import DataType, Experiment, HParamInfo, MetricInfo, MetricName, Status
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
+from tensorboardX.record_writer import RecordWriter
 
 from mime.configuration.keys import Configuration
 from mime.runs.files import LineFile
@@ -26,6 +27,7 @@ from mime.sampling.episodes import FIRST_STAGE, LAST_STAGE
 LIBRARY = "mime"
 # It warns of every NaN; environments that do not report success have some in every row.
 logging.getLogger("tensorboardX.x2num").setLevel(logging.ERROR)
+EVENT_FILE_VERSION = "brain.Event:2"
 # By group and tag; the HParams tab shows the first few unless it is asked for more.
 HPARAMS_COLUMNS = tuple(
     (group, f"{stage}/{name}")
@@ -96,7 +98,8 @@ class Recorder:
 class EventFile:
     """A TensorBoard event file, on disk after every write.
 
-    `tensorboardX.SummaryWriter` would write in the background, without a way to know when or whether it has.
+    `tensorboardX.SummaryWriter` would write in the background, without a way to know when or whether it has, and leaves
+    a file open whose disk is full.
 
     Args:
         folder: Where the file goes; made if missing.
@@ -106,19 +109,27 @@ class EventFile:
     def __init__(self, folder: Path, start: int):
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self._writer = EventsWriter(str(folder / "events"), f".{start}")
-        self._writer.flush()
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{start}"
+        self._records = RecordWriter(str(folder / name))
+        try:
+            self._append(Event(wall_time=time.time(), file_version=EVENT_FILE_VERSION))
+        except OSError:
+            self.close()
+            raise
 
     def write(self, summaries: Sequence[Summary], x: int) -> None:
         """Summaries at a place on the x axis."""
         values = [value for entry in summaries for value in entry.value]
-        self._writer.write_event(Event(wall_time=time.time(), step=x, summary=Summary(value=values)))
-        self._writer.flush()
+        self._append(Event(wall_time=time.time(), step=x, summary=Summary(value=values)))
 
     def close(self) -> None:
         """Close the file."""
         with suppress(OSError):  # What a full disk refuses, `write` has told already; it would hide that error.
-            self._writer.close()
+            self._records.close()
+
+    def _append(self, event: Event) -> None:
+        self._records.write(event.SerializeToString())
+        self._records.flush()
 
 
 def cut_back(folder: Path, sizes: Mapping[str, int]) -> None:

@@ -18,7 +18,7 @@ from mime.envs.external.checks import cause
 from mime.envs.external.hosted_environment import HostedEnvironment, words_of
 from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
-from mime.errors import UserError
+from mime.errors import UserError, install
 from mime.numerics.parallel import repeated
 from mime.policies.policy import Policy
 from mime.runs.files import write_atomically
@@ -184,8 +184,9 @@ def _write_gif(path: Path, frames: Iterator[Frame]) -> None:
 def _write_mp4(path: Path, frames: list[Frame]) -> None:
     try:
         import imageio.v2 as imageio
+        import imageio_ffmpeg  # noqa: F401  Other packages bring imageio alone.
     except ImportError:
-        raise UserError("films need imageio: pip install 'mime-rl[render]'") from None
+        raise UserError(f"films need imageio and ffmpeg: {install('render')}") from None
     imageio.mimwrite(path, frames, fps=FRAMES_PER_SECOND, macro_block_size=1)
 
 

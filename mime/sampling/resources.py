@@ -8,7 +8,7 @@ from mime.configuration.keys import Configuration
 from mime.envs.environment import Environment
 from mime.envs.external.hosted_environment import HostedEnvironment
 from mime.envs.task_environment import TaskEnvironment
-from mime.errors import UserError, require
+from mime.errors import UserError, install, require
 from mime.sampling.compiled import CompiledSampler
 from mime.sampling.episodes import Sampler
 from mime.sampling.hosted import TIMEOUT, HostedSampler
@@ -39,7 +39,7 @@ def ray_needed() -> Generator[None]:
     try:
         yield
     except ImportError:
-        raise UserError("--ray-address needs Ray: pip install 'mime-rl[ray]'") from None
+        raise UserError(f"--ray-address needs Ray: {install('ray')}") from None
 
 
 def make_sampler(

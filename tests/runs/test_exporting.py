@@ -157,5 +157,5 @@ def test_pearls_network_takes_observations_and_gives_the_environments_actions(tm
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     folder = RunFolder(tmp_path)
-    with pytest.raises(UserError, match=r"needs PyTorch: pip install 'mime-rl\[torch\]'"):
+    with pytest.raises(UserError, match=r"needs PyTorch: in MIME's folder, pip install '\.\[torch\]'"):
         export(folder, "torch")

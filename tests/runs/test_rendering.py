@@ -78,6 +78,7 @@ def test_a_machine_that_cannot_render_is_told_what_to_install():
 def test_films_without_a_display(tmp_path, monkeypatch, name, task, steps):
     pytest.importorskip("mujoco")
     imageio = pytest.importorskip("imageio.v2")
+    pytest.importorskip("imageio_ffmpeg")
     monkeypatch.delenv("DISPLAY", raising=False)
     folder = hosted_run(tmp_path / "run", env_name=name, env_kwargs={"max_episode_steps": steps})
     frames = np.array(imageio.mimread(render(folder, task=task, num_steps=1, seed=1), memtest=False))

@@ -24,12 +24,7 @@ with stop_requested(lambda: print("saved", flush=True)):
 """
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_ignored():
-    """Whoever started the tests with nohup has SIGHUP ignored."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
+pytestmark = pytest.mark.usefixtures("no_signal_ignored")
 
 
 @pytest.mark.parametrize("number", STOPPING)

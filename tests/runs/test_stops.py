@@ -10,6 +10,8 @@ import yaml
 from mime.runs.signals import INTERRUPTED, STOPPING
 from tests.small_runs import SMALL
 
+pytestmark = pytest.mark.usefixtures("no_signal_ignored")
+
 SOON = 10.0
 """Seconds within which a run ends."""
 

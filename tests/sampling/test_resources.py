@@ -16,7 +16,7 @@ def test_a_cluster_needs_ray(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "mime.sampling.cluster", raising=False)
     environment = small_runs.build(ENVIRONMENT)
-    with pytest.raises(UserError, match=r"--ray-address needs Ray: pip install 'mime-rl\[ray\]'"):
+    with pytest.raises(UserError, match=r"--ray-address needs Ray: in MIME's folder, pip install '\.\[ray\]'"):
         make_sampler(environment, small_runs.small(), 2, Resources(ray_address="local"))
 
 

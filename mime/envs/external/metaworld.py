@@ -15,6 +15,7 @@ from jaxtyping import Float
 from mime.envs.external import metaworld_tasks
 from mime.envs.external.hosted_environment import HostedEnvironment, Tasks, as_tasks
 from mime.envs.external.metaworld_tasks import TaskList
+from mime.errors import install
 
 BENCHMARKS = ("ML10", "ML25", "ML45")
 LONGEST = 500
@@ -87,7 +88,7 @@ class Metaworld(HostedEnvironment):
             ValueError: If not. The message goes on after the environment's name.
         """
         if find_spec("metaworld") is None:
-            raise ValueError("needs Meta-World: pip install 'mime-rl[metaworld]'")
+            raise ValueError(f"needs Meta-World: {install('metaworld')}")
         if name in BENCHMARKS:
             return
         from metaworld.env_dict import ALL_V3_ENVIRONMENTS
