@@ -9,6 +9,8 @@ from mime.exploration import bnn
 from mime.exploration.bnn import BayesianNetwork
 
 CLOSED_FORM_STEP = 0.01
+LARGEST_ADAM_STEP = 3.2
+"""In units of the rate: (1 - 0.9) / sqrt(1 - 0.999), after many gradients of zero (Kingma & Ba 2015, section 2.1)."""
 
 
 def adam_gain(
@@ -27,7 +29,7 @@ def adam_gain(
 
     def gain(moments, gradient):
         step, moments = optimiser.update(gradient, moments)
-        return moments, network.divergence_after(step)
+        return moments, network.divergence_after(step, largest=LARGEST_ADAM_STEP * rate)
 
     gradients = likelihood_gradients(network, inputs, targets, noise)
     return jax.lax.scan(gain, optimiser.init(network), gradients)[1]

@@ -3,6 +3,7 @@
 Monte-Carlo estimates are compared within five standard errors.
 """
 
+import math
 from functools import partial
 
 import equinox as eqx
@@ -13,7 +14,15 @@ import pytest
 from scipy import integrate, stats
 
 from mime.exploration import bnn
-from mime.exploration.bnn import BayesianNetwork, Layer
+from mime.exploration.bnn import (
+    SMALL_STEP,
+    BayesianNetwork,
+    Layer,
+    growth_after,
+    growth_after_small_step,
+    normal_kl_of_growth,
+    normal_kl_of_small_growth,
+)
 
 KEY = jax.random.key(0)
 
@@ -143,23 +152,39 @@ def exact_divergence_after(network, step):
     return float(total)
 
 
-divergence_after = jax.jit(lambda network, step: network.divergence_after(step))
+@partial(jax.jit, static_argnames="largest")
+def divergence_after(network, step, largest=math.inf):
+    return network.divergence_after(step, largest=largest)
 
 
-@pytest.mark.parametrize("size", [1.0, 1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize(
+    ("size", "largest"), [(size, math.inf) for size in (1.0, 1e-2, 1e-4, 1e-6)] + [(s, s) for s in (SMALL_STEP, 1e-6)]
+)
 @pytest.mark.parametrize("part", ["both", "mean", "rho"])
-def test_divergence_after_a_step_in_float32(size, part):
+def test_divergence_after_a_step_in_float32(size, largest, part):
     """Adam moves a parameter by 1e-4 or less; the divergence is of second order in that."""
     for prior_sd in (0.01, 0.5):
         network = BayesianNetwork(3, 2, hidden_sizes=(4,), prior_sd=prior_sd, key=KEY)
         step = random_step(network, size)
+        step = jax.tree.map(lambda change: jnp.clip(change, -largest, largest), step)
         if part != "both":
             other = "rho" if part == "mean" else "mean"
             zeros = jax.tree.map(jnp.zeros_like, getattr(step, other))
             step = eqx.tree_at(lambda n, name=other: getattr(n, name), step, zeros)
         expected = exact_divergence_after(network, step)
         # A sum of positive numbers, each exact to a handful of roundings, times 30 where a formula cancels.
-        assert float(divergence_after(network, step)) == pytest.approx(expected, rel=1e-5)
+        assert float(divergence_after(network, step, largest)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("rho", [-20.0, -2.0, 0.0, 3.0])
+def test_the_series_of_a_small_step_are_as_exact_as_they_say(rho):
+    with jax.enable_x64(True):
+        changes = SMALL_STEP * jnp.array([-1, -0.7, -0.4, 0.4, 0.7, 1])
+        rho = jnp.full_like(changes, rho)
+        std = jax.nn.softplus(rho)
+        exact = normal_kl_of_growth(growth_after(rho, changes, std))
+        series = normal_kl_of_small_growth(growth_after_small_step(rho, changes, std))
+    np.testing.assert_allclose(series, exact, rtol=7e-7)
 
 
 def test_divergence_after_no_step_is_zero_with_zero_gradient():
