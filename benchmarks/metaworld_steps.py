@@ -59,6 +59,9 @@ class Playback:
         self.network.act(observation, noise)
         return noise
 
+    def remember(self, action: np.ndarray, reward: float) -> None:
+        pass
+
 
 class Bench:
     """One class of tasks, ours and stock."""
