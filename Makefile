@@ -2,15 +2,19 @@
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do if $$p -c '' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := .venv/bin
 RUN ?= runs/demo
+ROBOT ?= runs/robot
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-extras check docs torture study clean
+.PHONY: help demo robot test test-extras check docs torture study clean
 
 help:  ## Print what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## Train MIME and MAML to find goals on a ring, and show what they learned (four minutes)
 	$(BIN)/python examples/demo.py $(RUN)
+
+robot: .venv/ready  ## The same for the dog-feeding robot (twenty minutes)
+	$(BIN)/python examples/demo.py $(ROBOT) dog-feeding-robot
 
 test: .venv/ready  ## Lint and test
 	$(BIN)/ruff check .
@@ -49,5 +53,5 @@ study: .venv/ready  ## Full learning runs with stated results
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[metaworld,mujoco,render,ray,torch,onnx]"
 	touch $@
 
-clean:  ## Remove the virtual environment and the demo's runs
-	rm -rf .venv $(RUN)
+clean:  ## Remove the virtual environment and the demos' runs
+	rm -rf .venv $(RUN) $(ROBOT)
