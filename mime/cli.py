@@ -8,7 +8,6 @@ from importlib import import_module
 from rich.text import Text
 
 from mime.commands.terminal import console, guarded, tell
-from mime.runs.signals import end_when_asked
 from mime.version import __version__
 
 COMMANDS = {
@@ -40,8 +39,7 @@ compare = command("compare")
 
 
 def main() -> int:
-    """The console script `mime`; returns the exit status."""
-    end_when_asked()
+    """The command that `mime` was given; returns the exit status."""
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         return command(name)(arguments)

@@ -7,9 +7,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
 
 STOPPING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)
@@ -72,12 +72,26 @@ def end_when_asked() -> None:
     for number in _not_ignored():
         signal.signal(number, _interrupt)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    sys.excepthook = _told_in_a_line
     _watched = True
     threading.Thread(target=_watch, args=(reading,), daemon=True).start()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+def _told_in_a_line(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
+    """What nobody caught: an interruption, as while modules are imported, is no mistake that a traceback explains."""
+    if issubclass(kind, KeyboardInterrupt):
+        _end("interrupted")
+    sys.__excepthook__(kind, error, traceback)
+
+
+def _end(message: str) -> NoReturn:
+    with suppress(OSError, ValueError):  # Of a pipe that is closed.
+        os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"{message}\n".encode())
+    os._exit(INTERRUPTED)
 
 
 def _not_ignored() -> list[signal.Signals]:
@@ -98,8 +112,7 @@ def _watch(reading: int) -> None:
     saving.start()
     saving.join(SAVING)
     time.sleep(ONE)  # A process that was about to end by itself says more.
-    os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, b"interrupted; what was finished is saved\n")
-    os._exit(INTERRUPTED)
+    _end("interrupted; what was finished is saved")
 
 
 def _save() -> None:

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from mime.runs import signals
 from mime.runs.signals import INTERRUPTED, STOPPING, stop_requested
+from tests.conftest import ROOT
 
 # Like a compiled program: one call, in which Python's own signal handlers do not run.
 HANGING = """
@@ -57,11 +57,18 @@ def test_what_nohup_ignores_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
+@pytest.mark.parametrize("number", STOPPING)
+def test_before_there_is_anything_to_save_a_line_says_so(number):
+    """As while modules are imported, where nobody catches the interruption."""
+    code = "import os, time; from mime.runs.signals import end_when_asked; end_when_asked(); "
+    code += f"os.kill(os.getpid(), {int(number)}); time.sleep(5)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (INTERRUPTED, "interrupted\n")
+
+
 @pytest.mark.parametrize(("first", "second"), [(signal.SIGINT, None), (signal.SIGTERM, signal.SIGUSR1)])
 def test_a_process_that_hangs_in_a_call_is_saved_and_ended(first, second):
-    process = subprocess.Popen(
-        [sys.executable, "-c", HANGING], cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", HANGING], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "begun\n"
         begun = time.monotonic()
