@@ -171,6 +171,11 @@ class Run:
             if self.finished:
                 self.recorder.about(hparams_finished())
 
+    def finish_for_good(self) -> None:
+        """Finish in a thread of its own, and let no other record anything more: the process is about to end."""
+        self._whole.acquire()
+        self.finish()
+
     def close(self) -> None:
         """Close the files."""
         self.recorder.close()

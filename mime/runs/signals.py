@@ -33,7 +33,8 @@ def stop_requested(save: Callable[[], Any] = lambda: None) -> Generator[threadin
     After a second signal a command ends at once (see `end_when_asked`), and any other program is interrupted.
 
     Args:
-        save: Keeps what a command has when it is to end, but what it does goes on. Called in another thread.
+        save: Keeps what a command has when it is to end, but what it does goes on. Called in another thread; what the
+            command finishes later need not be kept.
     """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -103,6 +103,10 @@ def _trained(
         for run in begun:
             run.finish()
 
+    def finish_for_good() -> None:
+        for run in begun:
+            run.finish_for_good()
+
     with ExitStack() as stack:
         try:
             for seed, folder in folders.items():
@@ -119,7 +123,7 @@ def _trained(
                 begun.append(run)
                 stack.callback(run.close)
                 stack.enter_context(messages_to(run.recorder.log, warn))
-            stop = stack.enter_context(stop_requested(finish))
+            stop = stack.enter_context(stop_requested(finish_for_good))
             step = _Step(runs[0].setup.learner)
             while not stop.is_set() and not all(run.finished for run in runs):
                 lowest = min(run.iteration for run in runs)

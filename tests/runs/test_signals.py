@@ -4,13 +4,18 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from mime.runs import signals
+from mime.runs.folder import RunFolder
+from mime.runs.run import Run
+from mime.runs.setup import set_up
 from mime.runs.signals import INTERRUPTED, STOPPING, stop_requested
 from tests.conftest import ROOT
+from tests.small_runs import small
 
 # Like a compiled program: one call, in which Python's own signal handlers do not run.
 HANGING = """
@@ -81,3 +86,17 @@ def test_a_process_that_hangs_in_a_call_is_saved_and_ended(first, second):
         assert (time.monotonic() - begun < signals.PATIENCE) == (second is not None)
     finally:
         process.kill()
+
+
+def test_nothing_is_recorded_after_what_is_there_was_saved_for_good(tmp_path):
+    """A process that ends a moment later would lose it."""
+    run = Run(small(), RunFolder(tmp_path), 0, set_up(small(), 0), resume=False, warn=lambda message: None)
+    run.begin()
+    saving = threading.Thread(target=run.finish_for_good)
+    saving.start()
+    saving.join()
+    recording = threading.Thread(target=run.advance, args=(None, {}, None, None, 0.0), daemon=True)
+    recording.start()
+    recording.join(0.5)
+    assert recording.is_alive()
+    run.close()
