@@ -1,7 +1,9 @@
 """Draws the site's pictures, which are committed, anew: `python docs/building/pictures.py`."""
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -22,19 +24,48 @@ SCENES = {
     "dog-house-empty": ("DogNavigation2D-v0", {"dog": (5.3, 4.0)}, lambda step: [0.06 * np.cos(step / 9), 0.09]),
     "pendulum": ("MetaPendulum-v0", {"mass": 0.5, "length": 0.5}, lambda step: [2 * np.sign(np.sin(0.55 * step))]),
 }
-# Runs whose curves are drawn together: title, column, and the files of each method.
+RETURNS = {f"{FIRST_STAGE}/Returns": (":", ", before adaptation"), f"{LAST_STAGE}/Returns": ("-", ", after adaptation")}
+WIDE_RING = "2d-navigation-wide-ring-sparse"
+
+
+class Curves(NamedTuple):
+    """Runs whose curves are drawn together.
+
+    Attributes:
+        title: Above the picture.
+        label: Of the vertical axis.
+        files: Of each method.
+        columns: That are drawn, each with its style and what it adds to a method's name.
+    """
+
+    title: str
+    label: str
+    files: Mapping[str, str]
+    columns: Mapping[str, tuple[str, str]] = RETURNS
+
+
 CURVES = {
-    "maml-pendulum": ("MAML, pendulum", "Returns", {"MAML": "published/pendulum/maml/*/train_result.csv"}),
-    "wide-ring": (
-        "wide ring",
-        "Returns",
-        {
-            name: f"published/2d-navigation-wide-ring-sparse/{name.lower()}/*/train_result.csv"
-            for name in ("MAML", "MIME")
-        },
+    "maml-pendulum": Curves(
+        "MAML, pendulum", "return on training tasks", {"MAML": "published/pendulum/maml/*/train_result.csv"}
     ),
-    "pearl-pendulum": ("PEARL, pendulum, --scale small", "Returns", {"PEARL": "pearl/pendulum-?-train.csv"}),
-    "rl2-pendulum": ("RL2, pendulum", "Returns", {"RL2": "rl2/pendulum-?-train.csv"}),
+    "wide-ring": Curves(
+        "wide ring",
+        "return on training tasks",
+        {name: f"published/{WIDE_RING}/{name.lower()}/*/train_result.csv" for name in ("MAML", "MIME")},
+    ),
+    "pearl-pendulum": Curves(
+        "PEARL, pendulum, --scale small", "return on training tasks", {"PEARL": "pearl/pendulum-?-train.csv"}
+    ),
+    "rl2-pendulum": Curves("RL2, pendulum", "return on training tasks", {"RL2": "rl2/pendulum-?-train.csv"}),
+    "eta": Curves(
+        "wide ring: the weight of the bonus",
+        "share of the bonus",
+        {
+            "target: three quarters found": f"ingredients/{WIDE_RING}/solved/*/train_result.csv",
+            "the paper's gradient": f"ingredients/{WIDE_RING}/mixed-as-in-the-paper/*/train_result.csv",
+        },
+        {"Eta": ("-", "")},
+    ),
 }
 
 
@@ -51,23 +82,23 @@ def draw_scene(name: str) -> None:
 
 
 def draw_curves(name: str) -> None:
-    """Returns before and after adaptation, a line for each run."""
-    title, column, methods = CURVES[name]
+    """A line for each run and column."""
+    curves = CURVES[name]
     figure = Figure(figsize=(6, 3.5), dpi=110, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    for (method, pattern), colour in zip(methods.items(), COLOURS):
+    for (method, pattern), colour in zip(curves.files.items(), COLOURS):
         for number, path in enumerate(sorted((ROOT / "results").glob(pattern))):
             with open(path, newline="") as file:
                 rows = list(csv.DictReader(file))
             steps = [float(row["TotalEnvSteps"]) for row in rows]
-            for stage, style in ((FIRST_STAGE, ":"), (LAST_STAGE, "-")):
-                values = [float(row[f"{stage}/{column}"]) for row in rows]
-                label = f"{method}, {'before' if style == ':' else 'after'} adaptation" if number == 0 else None
+            for column, (style, of_what) in curves.columns.items():
+                values = [float(row[column]) for row in rows]
+                label = f"{method}{of_what}" if number == 0 else None
                 axes.plot(steps, values, style, color=colour, linewidth=1, alpha=0.8, label=label)
-    axes.set_title(title, fontsize=11, color=INK)
+    axes.set_title(curves.title, fontsize=11, color=INK)
     axes.set_xlabel("environment steps", color=INK)
-    axes.set_ylabel("return on training tasks", color=INK)
+    axes.set_ylabel(curves.label, color=INK)
     axes.spines[:].set_color(FAINT)
     axes.tick_params(colors=INK)
     axes.legend(frameon=False, fontsize=8)
