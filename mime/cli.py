@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 
-from rich.text import Text
-
-from mime.commands.terminal import console, guarded, tell
+from mime.runs.signals import end_when_asked
 from mime.version import __version__
 
 COMMANDS = {
@@ -28,8 +26,14 @@ Command = Callable[[Sequence[str]], int]
 
 
 def command(name: str) -> Command:
-    """The command, whose module is imported when it runs: what others need takes seconds."""
-    return partial(guarded, lambda arguments: import_module(f"mime.commands.{name}").run(arguments))
+    """The command, whose module is imported when it runs: that takes seconds, in which signals count too."""
+    return partial(_run, name)
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    from mime.commands.terminal import guarded
+
+    return guarded(lambda arguments: import_module(f"mime.commands.{name}").run(arguments), arguments)
 
 
 train = command("train")
@@ -39,7 +43,12 @@ compare = command("compare")
 
 
 def main() -> int:
-    """The command that `mime` was given; returns the exit status."""
+    """The console script `mime`; returns the exit status."""
+    end_when_asked()
+    from rich.text import Text
+
+    from mime.commands.terminal import console, tell
+
     name, *arguments = sys.argv[1:] or ["--help"]
     if name in COMMANDS:
         return command(name)(arguments)
