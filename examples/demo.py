@@ -14,7 +14,6 @@ from mime.drawing.trajectories import side_by_side
 from mime.runs.rendering import trajectories
 
 INNER_STEPS = 10
-Run = tuple[str, int]
 
 
 class Demo(NamedTuple):
@@ -30,7 +29,7 @@ class Demo(NamedTuple):
     plan: str
     hidden: str
     title: str
-    runs: Mapping[str, Run]
+    runs: Mapping[str, tuple[str, int]]
 
 
 DEMOS = {
@@ -97,5 +96,5 @@ def draw(picture: Path, folder: Path, demo: Demo) -> tuple[dict[str, int], int]:
 
 
 if __name__ == "__main__":
-    name = sys.argv[2] if len(sys.argv) > 2 else "wide-ring"
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else f"runs/{name}"), DEMOS[name])
+    folder, name = [*sys.argv[1:], *("runs/demo", "wide-ring")[len(sys.argv) - 1 :]]
+    main(Path(folder), DEMOS[name])
