@@ -56,7 +56,7 @@ class Run:
         """Iteration of the newest checkpoint that this process has begun to write."""
         self._env_steps = self._record.get("env_steps", 0)
         # Whoever saves a run whose iteration does not end is another thread.
-        self._whole = threading.RLock()
+        self._whole = threading.Lock()
 
     def _restore(self) -> None:
         table = self.folder.path / "train_result.csv"
@@ -166,15 +166,18 @@ class Run:
     def finish(self) -> None:
         """Save, and wait until everything is on disk."""
         with self._whole:
-            self.save()
-            self._checkpoints.finish()
-            if self.finished:
-                self.recorder.about(hparams_finished())
+            self._finish()
 
     def finish_for_good(self) -> None:
         """Finish in a thread of its own, and let no other record anything more: the process is about to end."""
         self._whole.acquire()
-        self.finish()
+        self._finish()
+
+    def _finish(self) -> None:
+        self.save()
+        self._checkpoints.finish()
+        if self.finished:
+            self.recorder.about(hparams_finished())
 
     def close(self) -> None:
         """Close the files."""
