@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mime.envs.environment import Environment
-from mime.envs.scenes import INK, Trajectories, empty_figure, panel, settle
+from mime.envs.scenes import INK, Trajectories, empty_figure, panel
 
 
 def before_and_after(
@@ -33,11 +33,10 @@ def side_by_side(environment: Environment, tasks: Any, panels: Mapping[str, Traj
         panels: Trajectories by the title of their panel.
         title: Above all panels.
     """
-    figure = empty_figure(width=450 * len(panels), height=500)
-    figure.suptitle(title, fontsize=12, color=INK)
+    figure = empty_figure(width=450 * len(panels), height=500, heading=25)
+    figure.suptitle(title, fontsize=12, color=INK, y=0.985)
     all_axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (name, trajectories) in zip(all_axes, panels.items()):
         panel(environment, axes, tasks, trajectories, name)
         axes.label_outer()
-    settle(figure)
     return figure

@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
-from scipy import ndimage
 
 from mime.envs.grid import Grid
 from mime.envs.task_environment import TaskEnvironment, numbers
@@ -62,6 +61,8 @@ def clear_cells(walls: Cells) -> Cells:
 
 def reachable_blocks(clear: Cells) -> Grid:
     """The house in blocks of 5 × 5 cells, of which those count that hold a cell to which steps lead from the start."""
+    from scipy import ndimage  # Whoever trains in another environment need not wait for it.
+
     rooms, _ = ndimage.label(clear, structure=np.ones((3, 3)))
     reachable = rooms == rooms[tuple(np.rint(CELLS_PER_UNIT * np.array(START)).astype(int))]
     blocks = reachable.reshape(100 // CELLS_PER_BLOCK, CELLS_PER_BLOCK, -1, CELLS_PER_BLOCK).any(axis=(1, 3))

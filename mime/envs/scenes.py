@@ -28,6 +28,8 @@ COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#A
 INK = "#333333"
 FAINT = "#BBBBBB"
 DOTS_PER_INCH = 100
+MARGINS = {"left": 40, "right": 15, "bottom": 30, "top": 45}
+"""Pixels around the panels: for numbers at both axes, and for a title of two lines."""
 
 
 class Trajectories(NamedTuple):
@@ -75,22 +77,35 @@ def picture(
     """
     figure = empty_figure(width=600, height=600)
     panel(environment, figure.add_subplot(), tasks, trajectories, title)
-    settle(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def empty_figure(*, width: int, height: int) -> Figure:
-    """An empty figure of so many pixels, of which pyplot's global state knows nothing."""
-    figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH, layout="compressed")
+def empty_figure(*, width: int, height: int, heading: int = 0) -> Figure:
+    """An empty figure of so many pixels, of which pyplot's global state knows nothing.
+
+    Its margins are fixed: Matplotlib's layouts measure every text several times, which takes longer than drawing.
+
+    Args:
+        width: In pixels.
+        height: In pixels.
+        heading: Pixels for a title above the panels' own.
+    """
+    figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
+    figure.subplots_adjust(wspace=0.06)
+    _set_margins(figure, **{**MARGINS, "top": MARGINS["top"] + heading})
     return figure
 
 
-def settle(figure: Figure) -> None:
-    """Do the first layout, which sets margins as if panels had no fixed aspect; the one on drawing is right."""
-    figure.draw_without_rendering()
+def _set_margins(drawn: Axes | Figure, **pixels: int) -> None:
+    """Leave so many pixels at the left, right, bottom or top of all panels of a figure."""
+    figure = drawn.get_figure(root=True)
+    assert figure is not None
+    size = {"left": figure.bbox.width, "right": figure.bbox.width}
+    shares = {side: margin / size.get(side, figure.bbox.height) for side, margin in pixels.items()}
+    figure.subplots_adjust(**{side: 1 - share if side in ("right", "top") else share for side, share in shares.items()})
 
 
 def panel(environment: Environment, axes: Axes, tasks: Any, trajectories: Trajectories, title: str) -> None:
@@ -171,6 +186,7 @@ def draw_house(environment: DogHouse, axes: Axes, tasks: Points, trajectories: T
     _draw_start(axes, START)
     _frame(axes, -0.05, 9.95)
     axes.set(xticks=[], yticks=[])
+    _set_margins(axes, left=15, bottom=15)
 
 
 @draw.register
@@ -253,3 +269,4 @@ def _label(axes: Axes, horizontal: str, vertical: str, *, legend_columns: int) -
     axes.set_xlabel(horizontal, fontsize=9, color=INK)
     axes.set_ylabel(vertical, fontsize=9, color=INK)
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=legend_columns)
+    _set_margins(axes, left=65, bottom=95)

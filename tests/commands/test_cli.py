@@ -139,7 +139,8 @@ def test_several_seeds_are_stopped_and_resumed_together(command, small_yaml, tmp
 
 @pytest.mark.skipif(shutil.which("taskset") is None, reason="needs taskset")
 def test_one_core_gives_the_same_numbers_as_all(command, tmp_path):
-    options = "--num-batches", "2", "--num-steps", "1", "--num-workers", "1", "--quiet"
+    small = "--meta-batch-size", "4", "--fast-batch-size", "8", "--num-batches", "2", "--num-steps", "1"
+    options = *small, "--num-workers", "1", "--quiet"
     for name, before in (("all", ()), ("one", ("taskset", "-c", str(min(os.sched_getaffinity(0)))))):
         config = ROOT / "configs" / "solved" / "2d-navigation-wide-ring-sparse.yaml"
         done = command("train.py", "--config", config, "--output-folder", tmp_path / name, *options, before=before)

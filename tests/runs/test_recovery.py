@@ -14,6 +14,8 @@ from mime.runs.training import train, train_seeds
 from mime.sampling.resources import Resources
 from tests.small_runs import results, run, small
 
+pytestmark = pytest.mark.usefixtures("shared_learners")
+
 
 class Crash(BaseException):
     """Of the user's, and no `Exception`."""
@@ -25,7 +27,7 @@ def contents(path):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, shared_learners):
     path = tmp_path_factory.mktemp("whole")
     run(path)
     evaluate(RunFolder(path), num_batches=1, num_steps=1, seed=1)

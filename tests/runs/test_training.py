@@ -30,7 +30,7 @@ def rows(path, name="train_result.csv"):
 
 
 def test_the_run_folder_holds_what_was_promised(tmp_path):
-    result = run(tmp_path, use_vime=True, adapt_eta=True)
+    result = run(tmp_path, **METHODS["mime"])
     assert result.iteration == ITERATIONS
     names = {path.name for path in tmp_path.iterdir()}
     assert {"config.json", "policy.safetensors", "dynamics.safetensors", "checkpoints", "train_log.txt"} <= names
@@ -182,7 +182,7 @@ def test_a_disk_error_keeps_the_checkpoint_and_tells_how_to_go_on(tmp_path, monk
 
 
 def test_testing_reports_every_inner_step_of_every_batch(tmp_path):
-    run(tmp_path, use_vime=True)
+    run(tmp_path, **METHODS["mime"])
     table = evaluate(RunFolder(tmp_path), num_batches=2, num_steps=3, seed=1)
     assert [row["Batch"] for row in table] == [1, 2]
     assert {f"Train-{step}/Returns" for step in range(3)} | {"Valid/Returns", "Valid/IntrinsicReturns"} <= table[
@@ -198,7 +198,7 @@ def test_testing_reports_every_inner_step_of_every_batch(tmp_path):
 
 
 def test_a_test_on_unseen_tasks_leaves_the_held_out_ones_results_alone(tmp_path):
-    run(tmp_path, use_vime=True, env_name="2DNavigationSparse-v0")
+    run(tmp_path, env_name="2DNavigationSparse-v0")
     evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1)
     held_out = (tmp_path / "test_result.csv").read_bytes()
     [row] = evaluate(RunFolder(tmp_path), num_batches=1, num_steps=1, seed=1, unseen=True)
@@ -225,10 +225,10 @@ def test_meta_training_makes_adaptation_work(tmp_path):
 
 def test_several_seeds_in_one_process_are_what_each_is_alone(tmp_path):
     folders = {seed: RunFolder(tmp_path / f"seed-{seed}") for seed in (3, 5)}
-    trained = train_seeds(small(use_vime=True), folders)
+    trained = train_seeds(small(**METHODS["mime"]), folders)
     assert {seed: result.iteration for seed, result in trained.items()} == {3: ITERATIONS, 5: ITERATIONS}
     for seed in folders:
-        run(tmp_path / "alone", seed=seed, use_vime=True)
+        run(tmp_path / "alone", seed=seed, **METHODS["mime"])
         assert results(tmp_path / f"seed-{seed}") == results(tmp_path / "alone")
         shutil.rmtree(tmp_path / "alone")
 
