@@ -1,5 +1,6 @@
 """MIME beside MAML: `make demo` on the wide ring, `make robot` in the dog-feeding robot's house."""
 
+import argparse
 import sys
 import time
 from collections.abc import Mapping
@@ -96,5 +97,8 @@ def draw(picture: Path, folder: Path, demo: Demo) -> tuple[dict[str, int], int]:
 
 
 if __name__ == "__main__":
-    folder, name = [*sys.argv[1:], *("runs/demo", "wide-ring")[len(sys.argv) - 1 :]]
-    main(Path(folder), DEMOS[name])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("runs/demo"), help="of the runs and the picture")
+    parser.add_argument("experiment", nargs="?", choices=DEMOS, default="wide-ring")
+    chosen = parser.parse_args()
+    main(chosen.folder, DEMOS[chosen.experiment])

@@ -127,7 +127,7 @@ class HastyReader(Reader):
         elif name == "study":
             return study.run(arguments)
         elif name in OPTIONS:
-            parse_options(OPTIONS[name], arguments, prog=f"mime {name}")
+            parse_options(OPTIONS[name], arguments, name=name)
         else:
             return super().command(name, arguments)
         return 0

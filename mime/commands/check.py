@@ -32,7 +32,7 @@ class Check:
 
 def run(arguments: Sequence[str]) -> int:
     """Check an environment or a bonus; returns the exit status: 1 if something is wrong."""
-    command = parse_options(Check, arguments, prog="mime check")
+    command = parse_options(Check, arguments, name="check")
     prepare_jax()
     found = _findings(command)
     for finding in found:

@@ -27,7 +27,7 @@ class Compare:
 
 def run(arguments: Sequence[str]) -> int:
     """Compare runs; returns the exit status."""
-    command = parse_options(Compare, arguments, prog="mime compare")
+    command = parse_options(Compare, arguments, name="compare")
     if not command.folders:
         raise UserError("give at least one folder with runs")
     from mime.studies import figures, report, tables

@@ -15,7 +15,7 @@ class Envs:
 
 def run(arguments: Sequence[str]) -> int:
     """List the environments; returns the exit status."""
-    parse_options(Envs, arguments, prog="mime envs")
+    parse_options(Envs, arguments, name="envs")
     from mime.envs.registration import ENVIRONMENTS, make
 
     table = Table("Name", "Observation", "Action", "Horizon", "What it is")

@@ -22,7 +22,7 @@ class Export:
 
 def run(arguments: Sequence[str]) -> int:
     """Export a run; returns the exit status."""
-    command = parse_options(Export, arguments, prog="mime export")
+    command = parse_options(Export, arguments, name="export")
     prepare_jax()
     from mime.runs.exporting import export
     from mime.runs.folder import RunFolder

@@ -27,7 +27,7 @@ class New:
 
 def run(arguments: Sequence[str]) -> int:
     """Write the files; returns the exit status."""
-    command = parse_options(New, arguments, prog="mime new")
+    command = parse_options(New, arguments, name="new")
     module, name = names(command.name)
     written = {Path(f"{module}.py"): command.kind, Path(f"test_{module}.py"): f"test_{command.kind}"}
     for path in written:

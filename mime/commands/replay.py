@@ -35,7 +35,7 @@ class ReplayRuns:
 
 def run(arguments: Sequence[str]) -> int:
     """Write the page; returns the exit status."""
-    command = parse_options(ReplayRuns, arguments, prog="mime replay")
+    command = parse_options(ReplayRuns, arguments, name="replay")
     if not command.folders:
         raise UserError("give at least one run folder")
     if not command.steps:

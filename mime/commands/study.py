@@ -115,7 +115,7 @@ def _parse(arguments: Sequence[str]) -> tuple[Study, list[str]]:
     for group in plan.option_groups(arguments):
         is_mine = not group[0].startswith("-") or plan.option_name(group[0]) in own
         (mine if is_mine else overrides).extend(group)
-    command = parse_options(Study, mine, prog="mime study")
+    command = parse_options(Study, mine, name="study")
     for name in ("parallel", "num_workers", "test_batches", "test_steps"):
         require(name, getattr(command, name), at_least=1)
     if not command.configs:

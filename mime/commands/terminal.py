@@ -60,7 +60,7 @@ def parse_options(
     kind: type[Options],
     arguments: Sequence[str],
     *,
-    prog: str,
+    name: str,
     default: Any = None,
     registry: tyro.constructors.ConstructorRegistry | None = None,
 ) -> Options:
@@ -69,7 +69,7 @@ def parse_options(
     Args:
         kind: Their dataclass.
         arguments: Of the command line.
-        prog: What the command is called.
+        name: Of the command.
         default: Values of options that are not given.
         registry: How tyro reads options of types of its own.
 
@@ -77,6 +77,7 @@ def parse_options(
         UserError: In a line, if an option is unknown or has an impossible value.
     """
     defaults = {} if default is None else {"default": default}
+    prog = next_command(name)
     with redirect_stderr(io.StringIO()) as printed:
         try:
             return tyro.cli(kind, args=list(arguments), prog=prog, registry=registry, **defaults)

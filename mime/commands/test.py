@@ -42,7 +42,7 @@ class Test:
 
 def run(arguments: Sequence[str]) -> int:
     """Test a run; returns the exit status."""
-    command = parse_options(Test, arguments, prog="test.py")
+    command = parse_options(Test, arguments, name="test")
     for name in ("num_batches", "num_steps", "num_workers", "rollout_timeout"):
         require(name, getattr(command, name), at_least=1)
     checked_seed(command.seed)

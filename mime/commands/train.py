@@ -190,7 +190,7 @@ def parse(arguments: Sequence[str]) -> Train | TrainPearl | TrainRl2:
         assert isinstance(experiment, Experiment)
         default = Train(output_folder=folder, seed=seed, experiment=experiment)
     registry = _registry(experiment.env_kwargs)
-    command = parse_options(type(default), arguments, prog=next_command("train"), default=default, registry=registry)
+    command = parse_options(type(default), arguments, name="train", default=default, registry=registry)
     checked_seed(command.seed)
     for name in ("num_workers", "rollout_timeout", "log_every"):
         require(name, getattr(command, name), at_least=1)
