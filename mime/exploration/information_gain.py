@@ -200,10 +200,9 @@ class InformationGain(Bonus):
 
         updates = jnp.where(iteration == 0, FIRST_ITERATION_UPDATES, 1)
         network, optimiser = jax.lax.fori_loop(0, updates, outer_update, (state.network, state.optimiser))
-        metrics = {
-            "Dynamics/OldMSELoss": mean_squared_error(state.network),
-            "Dynamics/NewMSELoss": mean_squared_error(network),
-        }
+        # One after the other, so that the function is compiled once.
+        old_error, new_error = jax.lax.map(mean_squared_error, jax.tree.map(_pair, state.network, network))
+        metrics = {"Dynamics/OldMSELoss": old_error, "Dynamics/NewMSELoss": new_error}
         memory = state.memory
         if memory is not None:
             examples = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), after_examples)
@@ -276,6 +275,10 @@ class InformationGain(Bonus):
             if not isinstance(self.action_space, gymnasium.spaces.Discrete):
                 actions = actions.including(episodes.actions, valid)
         return DynamicsState(state.network, state.optimiser, observations, actions, state.memory)
+
+
+def _pair(one: Array, other: Array) -> Float[Array, "2 ..."]:
+    return jnp.stack([one, other])
 
 
 def squared_error(network: BayesianNetwork, inputs: Array, targets: Array, valid: Array) -> Float[Array, ""]:

@@ -17,7 +17,8 @@ def xavier_layers(sizes: Sequence[int], *, key: PRNGKeyArray) -> list[eqx.nn.Lin
     layers = []
     for layer_key, (fan_in, fan_out) in zip(jax.random.split(key, len(sizes) - 1), pairwise(sizes)):
         weight = jax.nn.initializers.xavier_uniform(in_axis=1, out_axis=0)(layer_key, (fan_out, fan_in))
-        layer = eqx.nn.Linear(fan_in, fan_out, key=layer_key)
+        # Of its shapes alone: to draw numbers that are replaced would take seconds of compilation.
+        layer = eqx.filter_eval_shape(eqx.nn.Linear, fan_in, fan_out, key=layer_key)
         layers.append(eqx.tree_at(lambda linear: (linear.weight, linear.bias), layer, (weight, jnp.zeros(fan_out))))
     return layers
 
