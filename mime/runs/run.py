@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import jax
@@ -55,6 +55,7 @@ class Run:
         self.saved: int | None = None
         """Iteration of the newest checkpoint that this process has begun to write."""
         self._env_steps = self._record.get("env_steps", 0)
+        self._open = ExitStack()
         # Whoever saves a run whose iteration does not end is another thread.
         self._whole = threading.Lock()
 
@@ -87,8 +88,8 @@ class Run:
         else:
             self.folder.set_aside()
         self.folder.write_config(self.experiment, self.seed)
-        self._checkpoints = Checkpoints(self.folder.checkpoints)
-        self.recorder = Recorder(
+        self._checkpoints = self._open.enter_context(closing(Checkpoints(self.folder.checkpoints)))
+        recorder = Recorder(
             self.folder.path,
             "train",
             events=self.folder.path,
@@ -96,6 +97,7 @@ class Run:
             x_axis="TotalEnvSteps",
             start=self.iteration,
         )
+        self.recorder = self._open.enter_context(closing(recorder))
         if self.iteration == 0:
             self.recorder.about(hparams_started(self.experiment, self.seed))
             # From now on there always is one to resume from.
@@ -180,9 +182,8 @@ class Run:
             self.recorder.about(hparams_finished())
 
     def close(self) -> None:
-        """Close the files."""
-        self.recorder.close()
-        self._checkpoints.close()
+        """Close what has been opened, which an interruption may have left half done."""
+        self._open.close()
         for place in self.folder.replaced():
             self.warn(f"{self.folder.path}: there is no checkpoint of the new run; the old one is in {place}")
 

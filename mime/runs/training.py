@@ -119,9 +119,9 @@ def _trained(
                 told = partial(_labelled, warn, "" if len(folders) == 1 else f"seed {seed}: ")
                 runs.append(Run(experiment, folder, seed, setup, resume=resume, warn=told))
             for run in runs:
+                stack.callback(run.close)
                 run.begin()
                 begun.append(run)
-                stack.callback(run.close)
                 stack.enter_context(messages_to(run.recorder.log, warn))
             stop = stack.enter_context(stop_requested(finish_for_good))
             step = _Step(runs[0].setup.learner)

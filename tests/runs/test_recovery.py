@@ -8,6 +8,7 @@ import pytest
 
 from mime.errors import Failure, UserError
 from mime.runs import testing, training
+from mime.runs.checkpoints import Checkpoints
 from mime.runs.folder import RunFolder
 from mime.runs.testing import evaluate
 from mime.runs.training import train, train_seeds
@@ -167,3 +168,15 @@ def test_the_library_refuses_what_the_command_line_refuses(finished, options, wo
     with pytest.raises(UserError, match=words):
         evaluate(RunFolder(finished), **({"num_batches": 1, "num_steps": 1, "seed": 1} | options))
     assert contents(finished) == before
+
+
+def test_an_interruption_while_the_first_checkpoint_is_written_waits_for_it(tmp_path, monkeypatch):
+    """Written when the interpreter has shut down, it would fail with a traceback."""
+
+    def interrupted(checkpoints):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Checkpoints, "finish", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir() if path.is_dir()] == ["0"]
