@@ -114,30 +114,41 @@ def test_discrete_actions():
     assert set(np.unique(episodes.actions)) == {0, 1, 2}
 
 
+def policies_of(discrete, nonlinearity):
+    environment = sampler(discrete=discrete).environment
+    spaces = environment.observation_space, environment.action_space
+    made = partial(make_policy, *spaces, hidden_sizes=(16, 8), nonlinearity=nonlinearity)
+    return jax.vmap(lambda key: made(key=key))(jax.random.split(KEY, 3))
+
+
+OBSERVATION = np.array([0.7, -1.3], np.float32)
+
+
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu", "elu", "sigmoid"])
 @pytest.mark.parametrize("discrete", [False, True])
 def test_the_numpy_policy_is_the_jax_policy(nonlinearity, discrete):
-    spaces = sampler(discrete=discrete).environment
-    spaces = spaces.observation_space, spaces.action_space
-    policies = jax.vmap(lambda key: make_policy(*spaces, hidden_sizes=(16, 8), nonlinearity=nonlinearity, key=key))(
-        jax.random.split(KEY, 3)
-    )
-    observation = np.array([0.7, -1.3], np.float32)
-    generator = np.random.default_rng(0)
+    policies = policies_of(discrete, nonlinearity)
     for place in range(3):
-        ours = jax.tree.map(lambda leaf, place=place: leaf[place], policies)(jnp.asarray(observation))
-        theirs = numpy_policies(policies)[place]
+        ours = jax.tree.map(lambda leaf, place=place: leaf[place], policies)(jnp.asarray(OBSERVATION))
         expected = ours.logits if discrete else ours.mean
-        np.testing.assert_allclose(theirs.output(observation), expected, rtol=1e-5, atol=1e-6)
-        noise = theirs.noise(generator, 20_000)
-        actions = np.array([theirs.act(observation, row) for row in noise])
-        if discrete:
-            shares = np.bincount(actions, minlength=3) / len(actions)
-            np.testing.assert_allclose(shares, jax.nn.softmax(ours.logits), atol=0.02)
-        else:
-            assert actions.dtype == np.float32
-            np.testing.assert_allclose(actions.mean(axis=0), ours.mean, atol=0.03)
-            np.testing.assert_allclose(actions.std(axis=0), np.exp(ours.log_std), atol=0.03)
+        theirs = numpy_policies(policies)[place].output(OBSERVATION)
+        np.testing.assert_allclose(theirs, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_the_numpy_policy_acts_as_the_jax_policy_would(discrete):
+    policies = policies_of(discrete, "tanh")
+    ours = jax.tree.map(lambda leaf: leaf[1], policies)(jnp.asarray(OBSERVATION))
+    theirs = numpy_policies(policies)[1]
+    noise = theirs.noise(np.random.default_rng(0), 20_000)
+    actions = np.array([theirs.act(OBSERVATION, row) for row in noise])
+    if discrete:
+        shares = np.bincount(actions, minlength=3) / len(actions)
+        np.testing.assert_allclose(shares, jax.nn.softmax(ours.logits), atol=0.02)
+    else:
+        assert actions.dtype == np.float32
+        np.testing.assert_allclose(actions.mean(axis=0), ours.mean, atol=0.03)
+        np.testing.assert_allclose(actions.std(axis=0), np.exp(ours.log_std), atol=0.03)
 
 
 def test_workers_do_without_jax():
