@@ -31,12 +31,12 @@ def test_train_resume_longer_and_test(run, trained):
     status, shown = run("train.py", trained, "--resume", "--num-iterations", "2")
     assert status == 0, shown
     assert len((trained / "train_result.csv").read_text().splitlines()) == 3
-    status, shown = run("test.py", trained, "--num-batches", "1", "--num-steps", "6")
+    status, shown = run("test.py", trained, "--num-batches", "1", "--num-steps", "2")
     assert status == 0, shown
     assert "Trajectories of context" in shown
     header = (trained / "test_result.csv").read_text().splitlines()[0].split(",")
     assert header[:4] == ["Batch", "TotalEnvSteps", "Train-0/Returns", "Train-0/Success"]
-    assert {"Train-5/Success", "Valid/Returns"} <= set(header)
+    assert {"Train-1/Success", "Valid/Returns"} <= set(header)
 
 
 @pytest.mark.parametrize(
