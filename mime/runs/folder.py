@@ -213,7 +213,9 @@ class RunFolder:
 
         Args:
             tasks: `test` for held-out ones, `unseen` for those unlike the training ones.
-            num_batches, num_steps, seed: Of the test.
+            num_batches: Of the test.
+            num_steps: Of adaptation in it.
+            seed: Of everything random in it.
         """
         document = json.loads(self.config.read_bytes())
         protocol = {"tasks": tasks, "num-batches": num_batches, "num-steps": num_steps, "seed": seed}

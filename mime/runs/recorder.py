@@ -5,7 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +51,14 @@ class Recorder:
     def __init__(self, folder: Path, name: str, *, events: Path, pictures: Path, x_axis: str, start: int = 0):
         self.folder = folder
         self.x_axis = x_axis
-        self._csv = LineFile(folder / f"{name}_result.csv")
-        self._log = LineFile(folder / f"{name}_log.txt")
-        self._scalars = EventFile(events, start)
-        self._pictures = self._scalars if pictures == events else EventFile(pictures, start)
+        with ExitStack() as opened:  # If one cannot be opened, those before it are closed.
+            self._csv = opened.enter_context(closing(LineFile(folder / f"{name}_result.csv")))
+            self._log = opened.enter_context(closing(LineFile(folder / f"{name}_log.txt")))
+            self._scalars = opened.enter_context(closing(EventFile(events, start)))
+            self._pictures = self._scalars
+            if pictures != events:
+                self._pictures = opened.enter_context(closing(EventFile(pictures, start)))
+            self._files = opened.pop_all()
 
     def log(self, line: str) -> None:
         """A line for the log."""
@@ -84,10 +88,7 @@ class Recorder:
 
     def close(self) -> None:
         """Close the files."""
-        for file in {self._scalars, self._pictures}:
-            file.close()
-        self._csv.close()
-        self._log.close()
+        self._files.close()
 
     def _cell(self, name: str, value: float | int) -> str:
         if name == OUTER_STEP:

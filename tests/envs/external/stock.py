@@ -32,6 +32,9 @@ class Recorded:
     def act(self, observation, noise):
         return noise
 
+    def remember(self, action, reward):
+        pass
+
 
 @cache
 def vectors():
