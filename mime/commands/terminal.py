@@ -45,6 +45,9 @@ def guarded(command: Callable[[Sequence[str]], int], arguments: Sequence[str]) -
     except (UserError, Failure) as error:
         tell(str(error))
         return error.exit_code
+    except BrokenPipeError:  # Whoever reads what is printed, as `head`, has gone; Python would tell so once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         if error.filename is None:
             raise

@@ -90,6 +90,14 @@ def test_help_teaches_every_key(command):
         assert words in text
 
 
+def test_a_reader_that_has_seen_enough_of_the_help_is_no_error(command):
+    process = command("train.py", "--help", wait=False)
+    process.stdout.close()
+    process.stdout = None
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (1, "")
+
+
 def test_ctrl_c_ends_cleanly_and_tells_how_to_go_on(command, small_yaml, tmp_path):
     arguments = ["--config", small_yaml, "--num-batches", "199"]
     process = command("train.py", *arguments, "--output-folder", tmp_path / "stopped", wait=False)
