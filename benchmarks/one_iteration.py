@@ -25,7 +25,7 @@ REPEATS = 10
 def main(request: dict) -> dict:
     """A row of the table."""
     jax.config.update("jax_compilation_cache_dir", request["cache"])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     prepare_jax()
     experiment = grown(parsing.load(ROOT / "configs/msc_project" / f"{request['experiment']}.yaml"), request)
     setup = set_up(experiment, 0)
