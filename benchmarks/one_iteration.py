@@ -1,6 +1,7 @@
 """Measures one experiment and method, in this process; `benchmarks.iteration` runs it."""
 
 import json
+import os
 import resource
 import statistics
 import sys
@@ -24,8 +25,7 @@ REPEATS = 10
 
 def main(request: dict) -> dict:
     """A row of the table."""
-    jax.config.update("jax_compilation_cache_dir", request["cache"])
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    os.environ["XDG_CACHE_HOME"] = request["cache"]
     prepare_jax()
     experiment = grown(parsing.load(ROOT / "configs/msc_project" / f"{request['experiment']}.yaml"), request)
     setup = set_up(experiment, 0)

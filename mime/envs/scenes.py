@@ -95,7 +95,7 @@ def empty_figure(*, width: int, height: int, heading: int = 0) -> Figure:
     figure = Figure(figsize=(width / DOTS_PER_INCH, height / DOTS_PER_INCH), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     figure.subplots_adjust(wspace=0.06)
-    _set_margins(figure, **{**MARGINS, "top": MARGINS["top"] + heading})
+    _set_margins(figure, **MARGINS | {"top": MARGINS["top"] + heading})
     return figure
 
 
@@ -103,9 +103,14 @@ def _set_margins(drawn: Axes | Figure, **pixels: int) -> None:
     """Leave so many pixels at the left, right, bottom or top of all panels of a figure."""
     figure = drawn.get_figure(root=True)
     assert figure is not None
-    size = {"left": figure.bbox.width, "right": figure.bbox.width}
-    shares = {side: margin / size.get(side, figure.bbox.height) for side, margin in pixels.items()}
-    figure.subplots_adjust(**{side: 1 - share if side in ("right", "top") else share for side, share in shares.items()})
+    width, height = figure.bbox.size
+    places = {
+        "left": lambda margin: margin / width,
+        "right": lambda margin: 1 - margin / width,
+        "bottom": lambda margin: margin / height,
+        "top": lambda margin: 1 - margin / height,
+    }
+    figure.subplots_adjust(**{side: places[side](margin) for side, margin in pixels.items()})
 
 
 def panel(environment: Environment, axes: Axes, tasks: Any, trajectories: Trajectories, title: str) -> None:

@@ -201,7 +201,8 @@ class InformationGain(Bonus):
         updates = jnp.where(iteration == 0, FIRST_ITERATION_UPDATES, 1)
         network, optimiser = jax.lax.fori_loop(0, updates, outer_update, (state.network, state.optimiser))
         # One after the other, so that the function is compiled once.
-        old_error, new_error = jax.lax.map(mean_squared_error, jax.tree.map(_pair, state.network, network))
+        both = jax.tree.map(lambda *leaves: jnp.stack(leaves), state.network, network)
+        old_error, new_error = jax.lax.map(mean_squared_error, both)
         metrics = {"Dynamics/OldMSELoss": old_error, "Dynamics/NewMSELoss": new_error}
         memory = state.memory
         if memory is not None:
@@ -275,10 +276,6 @@ class InformationGain(Bonus):
             if not isinstance(self.action_space, gymnasium.spaces.Discrete):
                 actions = actions.including(episodes.actions, valid)
         return DynamicsState(state.network, state.optimiser, observations, actions, state.memory)
-
-
-def _pair(one: Array, other: Array) -> Float[Array, "2 ..."]:
-    return jnp.stack([one, other])
 
 
 def squared_error(network: BayesianNetwork, inputs: Array, targets: Array, valid: Array) -> Float[Array, ""]:
