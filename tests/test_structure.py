@@ -1,6 +1,8 @@
 """The rooms of the package: a file imports from rooms below its own, and a name means one thing."""
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 
 import pytest
@@ -91,3 +93,24 @@ def test_there_are_few_loose_files_and_no_utils():
     loose = [path.name for path in PACKAGE.glob("*.py")]
     assert len(loose) <= 6
     assert [path for path in FILES if {"utils", "util", "helpers", "misc"} & {path.stem, path.parent.name}] == []
+
+
+def test_importing_starts_no_device():
+    """Whoever imports may still say how many devices there are, or `jax.distributed.initialize()`."""
+    program = """
+from importlib import import_module
+from pkgutil import walk_packages
+
+import jax
+import mime
+
+for module in walk_packages(mime.__path__, "mime."):
+    try:
+        import_module(module.name)
+    except ImportError as error:  # An extra that is not installed.
+        assert not str(error.name).startswith("mime"), error
+jax.config.update("jax_num_cpu_devices", 3)
+assert len(jax.devices()) == 3
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 0, done.stderr

@@ -10,13 +10,12 @@ import numpy as np
 from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.exploration.bonus import Bonus
-from mime.sampling.check_results import Finding, Mistake, findings, form
+from mime.sampling.check_results import Finding, Mistake, any_key, findings, form
 from mime.sampling.compiled import rollout
 from mime.sampling.compiled_checks import RandomActions
 from mime.sampling.episodes import Episodes
 
 NUM_TASKS, NUM_TRAJECTORIES = 3, 4
-KEY = jax.random.key(0)
 
 
 def check_bonus(kind: type[Bonus], environment: TaskEnvironment) -> list[Finding]:
@@ -64,7 +63,7 @@ class BonusChecks:
 
     def init(self) -> str:
         """Whether its state is one that a run can keep."""
-        self.state = self.bonus.init(key=KEY)
+        self.state = self.bonus.init(key=any_key())
         odd = [leaf for leaf in jax.tree.leaves(self.state) if not isinstance(leaf, jax.Array | np.ndarray)]
         if odd:
             raise Mistake(f"the state must be a pytree of arrays; it holds {odd[0]!r}: use jnp.asarray")
@@ -72,7 +71,7 @@ class BonusChecks:
 
     def rewards(self) -> str:
         """Whether it gives a finite number for each step."""
-        rewards = jax.jit(jax.vmap(lambda episodes: self.bonus.rewards(self.state, episodes, key=KEY)))(self.episodes)
+        rewards = jax.jit(jax.vmap(lambda episodes: self.bonus.rewards(self.state, episodes, key=any_key())))(self.episodes)
         expected = self.episodes.rewards.shape
         if rewards.shape != expected or not jnp.issubdtype(rewards.dtype, jnp.floating):
             raise Mistake(f"rewards must return floats {list(expected[1:])}, one a step; it returns {form(rewards[0])}")
@@ -84,7 +83,7 @@ class BonusChecks:
 
     def update(self) -> str:
         """Whether the state after an iteration has the form of that before."""
-        update = jax.jit(partial(self.bonus.update, iteration=jnp.array(0), key=KEY))
+        update = jax.jit(partial(self.bonus.update, iteration=jnp.array(0), key=any_key()))
         result = update(self.state, [self.episodes], self.episodes)
         if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], dict):
             raise Mistake("update must return a pair: the state, and a dictionary of metrics, which may be empty")
@@ -95,7 +94,7 @@ class BonusChecks:
 
 def _episodes(environment: TaskEnvironment) -> Episodes:
     """Episodes `[tasks trajectories steps ...]` of random actions."""
-    tasks = environment.sample_tasks(KEY, NUM_TASKS)
-    keys = jax.random.split(KEY, (count_tasks(tasks), NUM_TRAJECTORIES))
+    tasks = environment.sample_tasks(any_key(), NUM_TASKS)
+    keys = jax.random.split(any_key(), (count_tasks(tasks), NUM_TRAJECTORIES))
     one = partial(rollout, environment, RandomActions(environment.action_space))
     return jax.jit(jax.vmap(jax.vmap(one, (None, 0))))(tasks, keys)

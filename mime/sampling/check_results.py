@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import PRNGKeyArray
 
 from mime.envs.external.checks import EnvironmentMistake, cause
 from mime.errors import UserError
@@ -30,6 +31,11 @@ class Mistake(Exception):
 
 Check = Callable[[], str]
 """Says in words what is right; raises a `Mistake`, or whatever the environment raises, if something is wrong."""
+
+
+def any_key() -> PRNGKeyArray:
+    """What checks draw with. A function: a key that is made when a module is imported would start JAX's devices."""
+    return jax.random.key(0)
 
 
 def findings(checks: Mapping[str, Check]) -> list[Finding]:

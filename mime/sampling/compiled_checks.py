@@ -11,14 +11,13 @@ from jaxtyping import Array, Key, PRNGKeyArray
 
 from mime.envs.external.checks import cause
 from mime.envs.task_environment import TaskEnvironment, count_tasks
-from mime.sampling.check_results import Finding, Mistake, findings, form, same
+from mime.sampling.check_results import Finding, Mistake, any_key, findings, form, same
 from mime.sampling.compiled import rollout
 from mime.sampling.episodes import Episodes
 
 METHODS = ("initial", "transition", "observation", "reward", "sample_tasks", "test_tasks")
 NUM_TASKS, NUM_TRAJECTORIES, FEW_STEPS = 5, 4, 2
 INSIDE_JAX = "use jnp.where in place of if, and jnp in place of math and numpy, on what depends on the arguments"
-KEY = jax.random.key(0)
 
 
 def check_compiled(environment: TaskEnvironment) -> list[Finding]:
@@ -99,7 +98,7 @@ def _horizon(environment: TaskEnvironment) -> str:
 
 
 def _tasks(environment: TaskEnvironment) -> str:
-    tasks, held_out = environment.sample_tasks(KEY, NUM_TASKS), environment.test_tasks()
+    tasks, held_out = environment.sample_tasks(any_key(), NUM_TASKS), environment.test_tasks()
     for name, batch in ((f"sample_tasks(key, {NUM_TASKS})", tasks), ("test_tasks()", held_out)):
         leaves = jax.tree.leaves(batch)
         lengths = {jnp.shape(leaf)[:1] for leaf in leaves}
@@ -116,10 +115,10 @@ def _tasks(environment: TaskEnvironment) -> str:
     texts = {name: form(task) for name, task in forms.items()}
     if len(set(texts.values())) > 1:
         raise Mistake("tasks must have one form; " + ", ".join(f"{name} gives {text}" for name, text in texts.items()))
-    if not same(tasks, environment.sample_tasks(KEY, NUM_TASKS)):
+    if not same(tasks, environment.sample_tasks(any_key(), NUM_TASKS)):
         raise Mistake("sample_tasks gives other tasks for the same key: draw them with jax.random and that key alone")
     try:
-        jax.eval_shape(partial(environment.sample_tasks, num_tasks=NUM_TASKS), KEY)
+        jax.eval_shape(partial(environment.sample_tasks, num_tasks=NUM_TASKS), any_key())
     except jax.errors.JAXTypeError as error:
         raise Mistake(f"sample_tasks cannot be compiled: {cause(error)}; {INSIDE_JAX}") from error
     return (
@@ -130,18 +129,18 @@ def _tasks(environment: TaskEnvironment) -> str:
 def _functions(environment: TaskEnvironment) -> str:
     """Shapes and types of what each function returns."""
     task = environment.default_params
-    action = jax.eval_shape(partial(RandomActions(environment.action_space).sample, key=KEY))
+    action = jax.eval_shape(partial(RandomActions(environment.action_space).sample, key=any_key()))
     size = environment.observation_space.shape
 
-    state = _traced(environment.initial, KEY, task)
-    after = _traced(environment.transition, state, action, KEY, task)
+    state = _traced(environment.initial, any_key(), task)
+    after = _traced(environment.transition, state, action, any_key(), task)
     if form(state) != form(after):
         raise Mistake(f"transition must return a state like that of initial, {form(state)}; it returns {form(after)}")
     expected = {
-        environment.observation: ((state, KEY, task), size, jnp.floating, f"floats of the space's shape {size}"),
-        environment.reward: ((state, action, state, KEY, task), (), jnp.floating, "one float"),
+        environment.observation: ((state, any_key(), task), size, jnp.floating, f"floats of the space's shape {size}"),
+        environment.reward: ((state, action, state, any_key(), task), (), jnp.floating, "one float"),
         environment.success: ((state, task), (), jnp.bool_, "one truth value, as jnp.linalg.norm(state - task) < 1"),
-        environment.terminal: ((state, KEY, task), (), jnp.bool_, "one truth value"),
+        environment.terminal: ((state, any_key(), task), (), jnp.bool_, "one truth value"),
     }
     for function, (arguments, shape, kind, words) in expected.items():
         result = _traced(function, *arguments)
@@ -163,7 +162,7 @@ def _traced(function: Any, *arguments: Any) -> Any:
 
 def _vmap(environment: TaskEnvironment) -> str:
     together = _episodes(environment)
-    task = jax.tree.map(lambda leaf: leaf[0], environment.sample_tasks(KEY, NUM_TASKS))
+    task = jax.tree.map(lambda leaf: leaf[0], environment.sample_tasks(any_key(), NUM_TASKS))
     one = partial(rollout, environment, RandomActions(environment.action_space))
     alone = jax.jit(one)(task, _keys(environment)[0, 0])
     for name in ("observations", "rewards"):
@@ -178,9 +177,9 @@ def _purity(environment: TaskEnvironment) -> str:
     """Functions are called outside a compiled program, where hidden state shows."""
     before = dict(vars(environment))
     task, behaviour = environment.default_params, RandomActions(environment.action_space)
-    state = environment.initial(KEY, task)
+    state = environment.initial(any_key(), task)
     for step in range(FEW_STEPS):
-        key = jax.random.fold_in(KEY, step)
+        key = jax.random.fold_in(any_key(), step)
         action = behaviour.sample(key=key)
         calls: dict[Any, tuple[Any, ...]] = {
             environment.initial: (key, task),
@@ -231,11 +230,11 @@ def _success(environment: TaskEnvironment) -> str:
 @partial(jax.jit, static_argnums=0)
 def _episodes(environment: TaskEnvironment) -> Episodes:
     """Episodes `[tasks trajectories steps ...]` of random actions."""
-    tasks = environment.sample_tasks(KEY, NUM_TASKS)
+    tasks = environment.sample_tasks(any_key(), NUM_TASKS)
     one = partial(rollout, environment, RandomActions(environment.action_space))
     return jax.vmap(jax.vmap(one, (None, 0)))(tasks, _keys(environment))
 
 
 def _keys(environment: TaskEnvironment) -> Key[Array, "tasks trajectories"]:
-    num_tasks = count_tasks(environment.sample_tasks(KEY, NUM_TASKS))
+    num_tasks = count_tasks(environment.sample_tasks(any_key(), NUM_TASKS))
     return jax.random.split(jax.random.key(1), (num_tasks, NUM_TRAJECTORIES))
