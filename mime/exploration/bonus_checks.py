@@ -71,7 +71,9 @@ class BonusChecks:
 
     def rewards(self) -> str:
         """Whether it gives a finite number for each step."""
-        rewards = jax.jit(jax.vmap(lambda episodes: self.bonus.rewards(self.state, episodes, key=any_key())))(self.episodes)
+        rewards = jax.jit(jax.vmap(lambda episodes: self.bonus.rewards(self.state, episodes, key=any_key())))(
+            self.episodes
+        )
         expected = self.episodes.rewards.shape
         if rewards.shape != expected or not jnp.issubdtype(rewards.dtype, jnp.floating):
             raise Mistake(f"rewards must return floats {list(expected[1:])}, one a step; it returns {form(rewards[0])}")

@@ -28,7 +28,7 @@ def refused(command):
 
 @pytest.fixture
 def refused_here(capfd):
-    """The same in this process, which is quicker: as in a command of its own for whatever is refused before it starts."""
+    """The same in this process, which is quicker. For what is refused before anything starts."""
 
     def run(name, *arguments):
         code = mime.cli.command(name)([str(argument) for argument in arguments])
