@@ -20,16 +20,15 @@ from mime.envs.scenes import Trajectories, picture
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.errors import UserError, install
 from mime.numerics.parallel import repeated
-from mime.policies.policy import Policy
+from mime.rl2.learner import Rl2Learner
 from mime.runs.files import write_atomically
 from mime.runs.folder import RunFolder
 from mime.runs.recorder import Recorder
 from mime.runs.setup import TESTING, build_environment, load_weights, set_up, stream
-from mime.runs.trained import load_run
 from mime.sampling.episodes import Episodes
 from mime.sampling.hosted import numpy_policies
 from mime.sampling.resources import HERE, Resources
-from mime.sampling.rollouts import Request, rollout
+from mime.sampling.rollouts import ActingPolicy, Request, rollout
 
 Frame = UInt8[np.ndarray, "height width 3"]
 FRAMES_PER_SECOND = 20
@@ -85,34 +84,45 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     # MuJoCo looks for a display unless it is told to do without.
     os.environ.setdefault("MUJOCO_GL", "egl")
     folder.figures.mkdir(exist_ok=True)
-    experiment, _ = folder.read_config()
+    experiment, run_seed = folder.read_config()
     if isinstance(build_environment(experiment, source=str(folder.config)), TaskEnvironment):
         if task is not None:
             raise UserError("--task: this environment's tasks have no names; all held-out ones are drawn")
         path = folder.figures / "render.gif"
         _write_gif(path, _drawn(folder, num_steps, seed))
         return path
-    key = stream(seed, TESTING)
-    with load_run(folder, resources) as run:
-        environment = run.environment
-        assert isinstance(environment, HostedEnvironment)
+    setup, key = set_up(experiment, run_seed, resources, source=str(folder.config)), stream(seed, TESTING)
+    environment = setup.environment
+    assert isinstance(environment, HostedEnvironment)
+    assert setup.sampler is not None
+    with closing(setup.sampler):
         tasks, name = _chosen(environment, task)
-        # The learner's own, whose actions are translated where they are taken.
-        before = repeated(run.state.policy, count_tasks(tasks))
-        after = run.learner.adapt_to(run.state, tasks, key, num_steps=num_steps)[0].policy
+        acting = _acting(setup.learner, load_weights(folder, setup), tasks, key, num_steps)
+    episodes = [filmed(environment, policy, tasks[0], key) for policy in acting]
     path = folder.figures / f"render-{name}.mp4"
-    _write_mp4(path, [frame for policy in (before, after) for frame in filmed(environment, policy, tasks[0], key)])
+    _write_mp4(path, episodes[0] + episodes[-1])
     return path
 
 
-def filmed(environment: HostedEnvironment, policies: Policy, task: Any, key: jax.Array) -> list[Frame]:
-    """The frames of one episode of the first of the policies.
+def _acting(learner: Any, state: Any, tasks: Any, key: jax.Array, num_steps: int) -> list[ActingPolicy]:
+    """Who acts in a task's first episode, and in those after it until the last one, which is after adaptation."""
+    # The learner's own policies, whose actions are translated where they are taken.
+    before = repeated(state.policy, count_tasks(tasks))
+    if isinstance(learner, Rl2Learner):
+        # One memory, which the episodes in between adapt.
+        return numpy_policies(before)[:1] * (num_steps + 1)
+    after = learner.adapt_to(state, tasks, key, num_steps=num_steps)[0].policy
+    return [numpy_policies(policies)[0] for policies in (before, after)]
+
+
+def filmed(environment: HostedEnvironment, policy: ActingPolicy, task: Any, key: jax.Array) -> list[Frame]:
+    """The frames of one episode.
 
     Raises:
         UserError: If the environment cannot render, or this machine has no OpenGL.
     """
     studio = environment.drawing()
-    request = Request(task, numpy_policies(policies)[0], words_of(key), 1)
+    request = Request(task, policy, words_of(key), 1)
     try:
         with closing(studio):
             camera = _Camera(studio.enter(task))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mime.configuration.parsing import parse
 from mime.envs import registration
 from mime.errors import UserError
 from mime.numerics.parallel import repeated
@@ -15,6 +16,7 @@ from mime.runs import rendering
 from mime.runs.folder import RunFolder
 from mime.runs.rendering import filmed, render
 from mime.runs.training import train
+from mime.sampling.hosted import numpy_policies
 from mime.sampling.resources import Resources
 from tests.small_runs import run, small
 
@@ -67,7 +69,31 @@ def test_a_machine_that_cannot_render_is_told_what_to_install():
     spaces = environment.observation_space, environment.action_space
     policies = repeated(make_policy(*spaces, hidden_sizes=(4,), nonlinearity="tanh", key=KEY), 1)
     with pytest.raises(UserError, match=r"cannot render here: .*EGL"):
-        filmed(environment, policies, {"goal": 0.0}, KEY)
+        filmed(environment, numpy_policies(policies)[0], {"goal": 0.0}, KEY)
+
+
+def test_a_film_of_rl2_shows_the_first_and_the_last_episode_of_a_trial(tmp_path, monkeypatch):
+    keys = {"env-name": TOY, "env-kwargs": {"max_episode_steps": 6}, "num-batches": 1, "trials-per-task": 2}
+    keys |= {"algorithm": "rl2", "hidden-size": 4, "num-minibatches": 1, "update-epochs": 1, "meta-batch-size": 2}
+    folder, filmed_episodes = RunFolder(tmp_path / "run"), []
+    train(parse(keys, source="test"), folder, seed=0, resources=Resources(1))
+    original = rendering.filmed
+
+    def counted(environment, policy, task, key):
+        before = policy.hidden.copy(), policy.started
+        frames = original(environment, policy, task, key)
+        filmed_episodes.append((before, policy.hidden.copy(), frames))
+        return frames
+
+    written = []
+    monkeypatch.setattr(rendering, "filmed", counted)
+    monkeypatch.setattr(rendering, "_write_mp4", lambda path, frames: written.extend(frames))
+    render(folder, task=None, num_steps=2, seed=1, resources=Resources(1))
+    assert len(filmed_episodes) == 3
+    assert [before[1] for before, _, _ in filmed_episodes] == [False, True, True]
+    for (_, after, _), (before, _, _) in pairwise(filmed_episodes):
+        np.testing.assert_array_equal(before[0], after)
+    np.testing.assert_array_equal(written, filmed_episodes[0][2] + filmed_episodes[-1][2])
 
 
 @pytest.mark.torture
