@@ -33,6 +33,11 @@ class NumpyGaussian(NamedTuple):
         """The action, unclipped."""
         return self.middle + self.unit * (outputs + np.exp(self.log_std) * noise)
 
+    def translated(self, gain: Vector, offset: Vector) -> "NumpyGaussian":
+        """The same actions in units in which each is offset + gain * action."""
+        low, high, middle = (offset + gain * numbers for numbers in (self.low, self.high, self.middle))
+        return NumpyGaussian(low, high, middle, gain * self.unit, self.log_std)
+
     def numbers(self, action: Vector | np.integer) -> Vector:
         """The action as the network sees it."""
         return (np.clip(action, self.low, self.high) - self.middle) / self.unit

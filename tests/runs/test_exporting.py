@@ -154,6 +154,55 @@ def test_pearls_network_takes_observations_and_gives_the_environments_actions(tm
         np.testing.assert_allclose(actions, 2 * jnp.tanh(expected), rtol=1e-5, atol=1e-6)
 
 
+RL2 = {"algorithm": "rl2", "hidden-size": 4, "observation-scale": 0.5, "reward-scale": 0.1, "initial-std": 0.7}
+
+
+@pytest.mark.parametrize(
+    ("keys", "head"),
+    [
+        ({"env-name": "MetaPendulum-v0"}, "mean"),
+        ({"env-name": "Bandit-K5-v0"}, "logits"),
+        ({"env-name": WIDE["env_name"], "env-kwargs": SCALED["env_kwargs"]}, "mean"),
+    ],
+)
+def test_rl2s_network_acts_as_its_policy_does_in_a_trial(tmp_path, keys, head):
+    """Two episodes at once, and step by step with the memory handed on."""
+    pytest.importorskip("onnx")
+    experiment = parsing.parse(RL2 | keys, source="test")
+    folder, state = written(tmp_path, experiment)
+    environment = set_up(experiment, 0).environment
+    (path,) = export(folder, "onnx")
+    generator, steps = np.random.default_rng(0), 6
+    observations = generator.normal(size=(steps, environment.observation_space.shape[0])).astype(np.float32)
+    rewards = generator.normal(size=steps).astype(np.float32)
+    carry, expected, fed = state.policy.start(), [], []
+    discrete = head == "logits"
+    units = environment.action_units or (np.float32(1), np.float32(0))
+    middle, _ = (None, None) if discrete else state.policy.actions._middle_and_unit
+    last, reward = np.zeros(5, np.float32) if discrete else units[0] * middle + units[1], np.float32(0)
+    for step in range(steps):
+        carry = state.policy.next_episode(carry) if step == 3 else carry
+        fed.append((observations[step], last, [reward], [float(carry.done)]))
+        distribution, carry = state.policy(observations[step], carry)
+        expected.append(getattr(distribution, head))
+        # Beyond the box: what the network sees of it is clipped.
+        action = jnp.array(step % 5) if discrete else jnp.asarray(distribution.mean + 3 * generator.normal())
+        carry, reward = state.policy.remember(carry, action, rewards[step]), rewards[step]
+        last = np.asarray(jax.nn.one_hot(action, 5) if discrete else units[0] * action + units[1])
+    expected = np.array(expected) if discrete else units[0] * np.array(expected) + units[1]
+    names = "observation", "action", "reward", "done"
+    sequence = {name: np.array(column, np.float32)[:, None] for name, column in zip(names, zip(*fed))}
+    hidden = np.zeros((1, 1, 4), np.float32)
+    outputs = onnx_outputs(path, **sequence, hidden=hidden)
+    np.testing.assert_allclose(outputs[0][:, 0], expected, rtol=1e-4, atol=1e-5)
+    if not discrete:
+        np.testing.assert_allclose(outputs[1], distribution.log_std + np.log(units[0]), rtol=1e-5)
+    for step in range(steps):
+        one = {name: array[step : step + 1] for name, array in sequence.items()}
+        first, *_, hidden = onnx_outputs(path, **one, hidden=hidden)
+        np.testing.assert_allclose(first[0, 0], expected[step], rtol=1e-4, atol=1e-5)
+
+
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     folder = RunFolder(tmp_path)
