@@ -162,8 +162,9 @@ class Recurrent(NamedTuple):
         if isinstance(actions, NumpyGaussian):
             actions = actions if self.units is None else actions.translated(*self.units)
             seeing, ends = _boxed(node)
-            constants |= {UNIT: actions.unit, CENTRE: actions.middle, "low": actions.low, "high": actions.high}
-            constants["sigma"] = actions.log_std + np.log(actions.unit)
+            box = {UNIT: actions.unit, CENTRE: actions.middle, "low": actions.low, "high": actions.high}
+            box["sigma"] = actions.log_std + np.log(actions.unit)
+            constants |= {name: np.asarray(numbers, np.float32) for name, numbers in box.items()}
             return Graph([*seeing, *nodes, *ends], constants, inputs, _normal(width) | outputs)
         ends = [node("Identity", ["outputs"], ["logits"])]
         seeing = [node("Identity", ["action"], ["action.seen"])]

@@ -183,11 +183,11 @@ def test_rl2s_network_acts_as_its_policy_does_in_a_trial(tmp_path, keys, head):
     for step in range(steps):
         carry = state.policy.next_episode(carry) if step == 3 else carry
         fed.append((observations[step], last, [reward], [float(carry.done)]))
-        distribution, carry = state.policy(observations[step], carry)
+        distribution, carry = state.policy(jnp.asarray(observations[step]), carry)
         expected.append(getattr(distribution, head))
         # Beyond the box: what the network sees of it is clipped.
         action = jnp.array(step % 5) if discrete else jnp.asarray(distribution.mean + 3 * generator.normal())
-        carry, reward = state.policy.remember(carry, action, rewards[step]), rewards[step]
+        carry, reward = state.policy.remember(carry, action, jnp.asarray(rewards[step])), rewards[step]
         last = np.asarray(jax.nn.one_hot(action, 5) if discrete else units[0] * action + units[1])
     expected = np.array(expected) if discrete else units[0] * np.array(expected) + units[1]
     names = "observation", "action", "reward", "done"
