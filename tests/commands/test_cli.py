@@ -8,6 +8,7 @@ import time
 import pytest
 
 import mime.cli
+from mime.commands.terminal import console
 from tests.conftest import ROOT
 
 
@@ -27,12 +28,24 @@ def refused(command):
 
 
 @pytest.fixture
-def refused_here(capfd):
-    """The same in this process, which is quicker. For what is refused before anything starts."""
+def here(capfd, monkeypatch):
+    """Runs a command in this process, which is quicker; returns its exit status and what it printed."""
+    monkeypatch.setattr(console, "quiet", False)
+    monkeypatch.setattr(console, "width", 200)
 
     def run(name, *arguments):
         code = mime.cli.command(name)([str(argument) for argument in arguments])
-        text = "".join(capfd.readouterr())
+        return code, "".join(capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused_here(here):
+    """Runs a command in this process that must fail with a message, on one screen and without a traceback."""
+
+    def run(name, *arguments):
+        code, text = here(name, *arguments)
         assert code == 2, text
         assert "Traceback" not in text
         assert len(text.splitlines()) < 25
@@ -57,13 +70,12 @@ def test_train_test_and_what_they_print(command, small_yaml, tmp_path):
     assert "--overwrite" in again.stderr
 
 
-def test_how_much_is_printed(command, small_yaml, tmp_path):
+def test_how_much_is_printed(here, small_yaml, tmp_path, shared_learners):
     train = ["--config", small_yaml, "--num-batches", "4", "--log-every", "2", "--output-folder"]
-    done = command("train.py", *train, tmp_path / "talkative")
-    lines = [line for line in done.stdout.splitlines() if "  steps " in line]
+    code, text = here("train", *train, tmp_path / "talkative")
+    lines = [line for line in text.splitlines() if "  steps " in line]
     assert [line.split()[0] for line in lines] == ["2/5", "4/5", "5/5"]
-    quiet = command("train.py", *train, tmp_path / "quiet", "--quiet")
-    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    assert (code, *here("train", *train, tmp_path / "quiet", "--quiet")) == (0, 0, "")
     csv = [(tmp_path / name / "train_result.csv").read_bytes() for name in ("talkative", "quiet")]
     assert csv[0] == csv[1]
 
@@ -94,10 +106,12 @@ def test_mistakes_in_testing_are_told_in_a_message(refused_here, tmp_path):
     assert "--num-steps: 0 should be 1 or more" in refused_here("test", "--output-folder", tmp_path, "--num-steps", "0")
 
 
-def test_resuming_with_another_configuration_lists_the_differences(refused, command, small_yaml, tmp_path):
+def test_resuming_with_another_configuration_lists_the_differences(
+    refused_here, here, small_yaml, tmp_path, shared_learners
+):
     out = ["--output-folder", tmp_path / "run"]
-    assert command("train.py", "--config", small_yaml, *out, "--num-batches", "1").returncode == 0
-    text = refused("train.py", *out, "--resume", "--gamma", "0.5", "--use-vime")
+    assert here("train", "--config", small_yaml, *out, "--num-batches", "1")[0] == 0
+    text = refused_here("train", *out, "--resume", "--gamma", "0.5", "--use-vime")
     assert "gamma: 0.5, but the run has 0.99" in text
     assert "use-vime: True, but the run has False" in text
 
