@@ -20,7 +20,7 @@ from mime.envs.task_environment import TaskEnvironment
 from mime.errors import Failure, UserError
 from mime.exploration.bonus import Bonus
 from mime.policies.policy import Policy
-from mime.runs import testing, trained, training
+from mime.runs import pretrained, testing, trained, training
 from mime.runs.folder import RunFolder
 from mime.runs.metrics import Row
 from mime.runs.setup import build_environment
@@ -47,6 +47,7 @@ __all__ = [
     "check_environment",
     "evaluate",
     "load_experiment",
+    "load_pretrained",
     "load_run",
     "make_environment",
     "train",
@@ -175,6 +176,19 @@ def load_run(folder: str | Path, *, resources: Resources = HERE) -> TrainedRun:
     """
     prepare_jax()
     return trained.load_run(RunFolder(Path(folder)), resources)
+
+
+def load_pretrained(name: str) -> TrainedRun:
+    """A trained run that comes with the package, to adapt its policy to tasks without training.
+
+    Args:
+        name: As `wide-ring`, which `configs/solved/2d-navigation-wide-ring-sparse.yaml` trained.
+
+    Raises:
+        UserError: If there is none of this name; it lists them.
+    """
+    prepare_jax()
+    return trained.load_run(pretrained.find(name))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ class Render:
     """Film a trained run on a held-out task, before and after adaptation."""
 
     output_folder: tyro.conf.Positional[Path]
-    """Run folder that train.py wrote."""
+    """Run folder that train.py wrote, or the name of a trained run that comes with the package, as wide-ring."""
     task: str | None = None
     """Part of the task's name, as door-close; by default the first one."""
     num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 1
@@ -31,9 +31,9 @@ def run(arguments: Sequence[str]) -> int:
     require("num_steps", command.num_steps, at_least=1)
     require("seed", command.seed, at_least=0)
     prepare_jax()
-    from mime.runs.folder import RunFolder
+    from mime.runs.pretrained import run_folder
     from mime.runs.rendering import render
 
-    folder = RunFolder(command.output_folder)
+    folder = run_folder(command.output_folder)
     tell_where(film=render(folder, task=command.task, num_steps=command.num_steps, seed=command.seed))
     return 0

@@ -22,7 +22,8 @@ class ReplayRuns:
     """
 
     folders: tyro.conf.Positional[tuple[Path, ...]]
-    """Run folders, all in one environment: a panel for each."""
+    """Run folders, or names of trained runs that come with the package, as wide-ring; all in one environment: a panel
+    for each."""
     output: Path | None = None
     """The page; default replay.html in the first run's folder of figures."""
     steps: tuple[int, ...] = (0, 1, 3, 10)
@@ -44,10 +45,10 @@ def run(arguments: Sequence[str]) -> int:
     require("trajectories", command.trajectories, at_least=1)
     require("seed", command.seed, at_least=0)
     prepare_jax()
-    from mime.runs.folder import RunFolder
+    from mime.runs.pretrained import run_folder
     from mime.studies.replaying import replay
 
-    folders = [RunFolder(path) for path in dict.fromkeys(command.folders)]
+    folders = [run_folder(path) for path in dict.fromkeys(command.folders)]
     path = command.output or folders[0].figures / PAGE
     number, seed = command.trajectories, command.seed
     try:

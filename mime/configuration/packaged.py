@@ -10,15 +10,15 @@ PUBLISHED = "msc_project"
 VARIANTS = ("solved", "pearl", "rl2")
 
 
-def folder() -> Path:
-    """Where they are: inside an installed package, or beside it in a clone."""
-    installed = PACKAGE / "configs"
-    return installed if installed.is_dir() else PACKAGE.parent / "configs"
+def data(name: str) -> Path:
+    """A folder that comes with the package: inside an installed one, or beside it in a clone."""
+    installed = PACKAGE / name
+    return installed if installed.is_dir() else PACKAGE.parent / name
 
 
 def names() -> dict[str, Path]:
     """The files by their names; those of `VARIANTS` have their folder before them."""
-    files = sorted(folder().glob("**/*.yaml"))
+    files = sorted(data("configs").glob("**/*.yaml"))
     return {
         f"{path.parent.name}/{path.stem}" if path.parent.name in VARIANTS else path.stem: path
         for path in sorted(files, key=lambda path: (path.parent.name in VARIANTS, path.parent.name != PUBLISHED))

@@ -109,8 +109,8 @@ class Bonus(ABC):
 class NoBonus(Bonus):
     """No intrinsic reward: zero everywhere, and nothing to record."""
 
-    def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
-        """Zeros."""
+    def rewards(self, state: Any, episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
+        """Zeros, whatever the state: of later episodes it is that of the bonus of the first ones."""
         return jnp.zeros_like(episodes.rewards)
 
     def improve(

@@ -83,7 +83,7 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     """
     # MuJoCo looks for a display unless it is told to do without.
     os.environ.setdefault("MUJOCO_GL", "egl")
-    folder.figures.mkdir(exist_ok=True)
+    folder.figures.mkdir(parents=True, exist_ok=True)
     experiment, run_seed = folder.read_config()
     if isinstance(build_environment(experiment, source=str(folder.config)), TaskEnvironment):
         if task is not None:
