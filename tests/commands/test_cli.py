@@ -54,7 +54,7 @@ def refused_here(here):
     return run
 
 
-def test_train_test_and_what_they_print(command, small_yaml, tmp_path):
+def test_train_test_and_what_they_print(command, refused_here, small_yaml, tmp_path):
     run = tmp_path / "run"
     train = command("train.py", "--config", small_yaml, "--output-folder", run, "--seed", "3", "--gamma", "0.9")
     assert train.returncode == 0, train.stderr
@@ -65,9 +65,7 @@ def test_train_test_and_what_they_print(command, small_yaml, tmp_path):
     assert test.returncode == 0, test.stderr
     assert "TrajectorySuccess" in test.stdout
     assert (run / "test_result.csv").read_text().count("\n") == 3
-    again = command("train.py", "--config", small_yaml, "--output-folder", run)
-    assert again.returncode == 2
-    assert "--overwrite" in again.stderr
+    assert "--overwrite" in refused_here("train", "--config", small_yaml, "--output-folder", run)
 
 
 def test_how_much_is_printed(here, small_yaml, tmp_path, shared_learners):
@@ -145,13 +143,13 @@ def test_ctrl_c_ends_cleanly_and_tells_how_to_go_on(command, small_yaml, tmp_pat
     assert (tmp_path / "stopped" / "checkpoints" / str(done)).is_dir()
 
 
-def test_a_test_can_run_while_training_goes_on(command, small_yaml, tmp_path):
+def test_a_test_can_run_while_training_goes_on(here, command, small_yaml, tmp_path, shared_learners):
     run = tmp_path / "run"
     process = command("train.py", "--config", small_yaml, "--num-batches", "500", "--output-folder", run, wait=False)
     while not (run / "policy.safetensors").exists():
         time.sleep(0.02)
-    test = command("test.py", "--output-folder", run, "--num-batches", "1", "--num-steps", "1")
-    assert test.returncode == 0, test.stderr
+    code, text = here("test", "--output-folder", run, "--num-batches", "1", "--num-steps", "1")
+    assert code == 0, text
     assert process.poll() is None
     process.kill()
     process.communicate()
@@ -168,11 +166,11 @@ def test_a_full_disk_ends_with_a_message_and_the_way_on(command, small_yaml, tmp
     assert len({line.count(",") for line in lines}) == 1
 
 
-def test_several_seeds_are_stopped_and_resumed_together(command, small_yaml, tmp_path):
+def test_several_seeds_are_stopped_and_resumed_together(here, small_yaml, tmp_path, shared_learners):
     arguments = ["--config", small_yaml, "--output-folder", tmp_path, "--seeds", "2,4"]
-    assert "seeds 2, 4" in command("train.py", *arguments, "--num-batches", "1").stdout
-    done = command("train.py", "--output-folder", tmp_path, "--seeds", "2,4", "--resume", "--num-batches", "3")
-    assert done.returncode == 0, done.stderr
+    assert "seeds 2, 4" in here("train", *arguments, "--num-batches", "1")[1]
+    code, text = here("train", "--output-folder", tmp_path, "--seeds", "2,4", "--resume", "--num-batches", "3")
+    assert code == 0, text
     for seed in (2, 4):
         assert (tmp_path / f"seed-{seed}" / "train_result.csv").read_text().count("\n") == 5
 
