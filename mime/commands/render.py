@@ -19,8 +19,9 @@ class Render:
     """Run folder that train.py wrote, or the name of a trained run that comes with the package, as wide-ring."""
     task: str | None = None
     """Part of the task's name, as door-close; by default the first one."""
-    num_steps: Annotated[int, tyro.conf.arg(metavar="INT >= 1")] = 1
-    """Inner steps; for PEARL, trajectories of context; for RL2, earlier episodes."""
+    num_steps: Annotated[int | None, tyro.conf.arg(metavar="INT >= 1")] = None
+    """Inner steps; for PEARL, trajectories of context; for RL2, earlier episodes. Default: as many as in
+    `mime test`."""
     seed: Annotated[int, tyro.conf.arg(metavar="INT >= 0")] = 1
     """Seed of everything random."""
 
@@ -28,7 +29,8 @@ class Render:
 def run(arguments: Sequence[str]) -> int:
     """Film a run; returns the exit status."""
     command = parse_options(Render, arguments, name="render")
-    require("num_steps", command.num_steps, at_least=1)
+    if command.num_steps is not None:
+        require("num_steps", command.num_steps, at_least=1)
     require("seed", command.seed, at_least=0)
     prepare_jax()
     from mime.runs.pretrained import run_folder

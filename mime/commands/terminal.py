@@ -148,12 +148,14 @@ class ProgressBar:
     Args:
         what: What is counted.
         total: How many there will be.
-        log_every: Rows between those that are also printed; by default none is.
+        log_every: Rows between those that are also printed; by default none is on a terminal, where the bar tells, and
+            ten are in all elsewhere.
         on: Where it is shown.
     """
 
     def __init__(self, what: str, total: int, *, log_every: int | None = None, on: Console = console):
-        self.total, self.log_every = total, log_every
+        self.total = total
+        self.log_every = log_every or (None if on.is_terminal or on is not console else max(1, total // 10))
         columns = (
             BarColumn(bar_width=12),
             MofNCompleteColumn(),

@@ -1,5 +1,8 @@
 """The configurations that come with the package, by name: `wide-ring`, `solved/pendulum`."""
 
+import difflib
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from mime.configuration.keys import ConfigurationError, nearest
@@ -45,7 +48,19 @@ def find(name: str | Path) -> Path:
         return known[text if text in known else matches[0]]
     if matches:
         raise ConfigurationError(f"{text}: could be {' or '.join(matches)}; say which")
-    raise ConfigurationError(f"{text}: is neither a file nor a packaged configuration{nearest(text, list(known))}")
+    close = difflib.get_close_matches(text, _short(known), n=1, cutoff=0.5)
+    hint = nearest(text, close or list(known))
+    raise ConfigurationError(f"{text}: is neither a file nor a packaged configuration{hint}")
+
+
+def _short(known: Iterable[str]) -> list[str]:
+    """What each configuration may be called: its name, and what is left of it without its first and last words."""
+    names = []
+    for name in known:
+        folder, _, stem = name.rpartition("/")
+        inner = re.sub(r"^2d-navigation-|-navigation$|-sparse$", "", re.sub(r"-sparse$", "", stem))
+        names += [name, *([f"{folder}/{inner}".lstrip("/")] if inner != stem else [])]
+    return names
 
 
 def _stem(name: str) -> str:

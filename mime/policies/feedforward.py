@@ -21,6 +21,21 @@ MIN_STD = 1e-6
 MIN_LOG_STD = math.log(MIN_STD)
 
 
+def sized(observation: Float[Array | np.ndarray, "*shape"], size: int) -> Float[Array, "observation"]:
+    """The observation as an array, if it has that size.
+
+    Raises:
+        ValueError: If it has not.
+    """
+    seen = jnp.asarray(observation)
+    if seen.shape != (size,):
+        raise ValueError(
+            f"the policy takes an observation of {size} numbers, but got one of shape {seen.shape}; with"
+            " observe-reward, the last reward comes after the environment's own numbers, and is 0 at first"
+        )
+    return seen
+
+
 class FeedforwardPolicy(Policy):
     """What the two kinds have in common: they draw nothing for an episode, and step down the gradient."""
 
@@ -55,8 +70,12 @@ class FeedforwardPolicy(Policy):
         return jax.tree.map(lambda parameter, rate, slope: parameter - rate * slope, self, rates, gradient)
 
     def scaled(self, observation: Float[Array | np.ndarray, "observation"]) -> Float[Array, "observation"]:
-        """The observation as the first layer sees it."""
-        seen = jnp.asarray(observation)
+        """The observation as the first layer sees it.
+
+        Raises:
+            ValueError: If it has another size.
+        """
+        seen = sized(observation, self.layers[0].weight.shape[1])
         return seen if self.input_scale is None else seen * jnp.asarray(self.input_scale, seen.dtype)
 
     def named_layers(self) -> dict[str, Array]:

@@ -10,7 +10,7 @@ from mime.envs.environment import ActionUnits
 from mime.numerics.statistics import standardise
 from mime.policies.distributions import Categorical, Gaussian, Joint
 from mime.policies.draws import Draws, Independent
-from mime.policies.feedforward import MIN_LOG_STD, CategoricalPolicy, GaussianPolicy
+from mime.policies.feedforward import MIN_LOG_STD, CategoricalPolicy, GaussianPolicy, sized
 from mime.policies.policy import Behaviour, Policy
 
 LARGEST_RATE = 0.95
@@ -47,7 +47,8 @@ class LatentPolicy(Policy):
     ) -> Gaussian | Categorical:
         """The distribution of the action in one state, given the latent; its mean by default."""
         latent = self.latent_mean if latent is None else latent
-        return self.policy(jnp.concatenate([jnp.asarray(observation), latent]))
+        size = self.policy.layers[0].weight.shape[1] - len(self.latent_mean)
+        return self.policy(jnp.concatenate([sized(observation, size), latent]))
 
     @property
     def nonlinearity(self) -> str:

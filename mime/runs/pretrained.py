@@ -33,8 +33,17 @@ def find(name: str) -> RunFolder:
 
 
 def run_folder(path: Path) -> RunFolder:
-    """What a command is to show: the run in that folder or, if there is no such folder, of that name."""
-    return find(str(path)) if str(path) in names() and not path.exists() else RunFolder(path)
+    """What a command is to show: the run in that folder or, if there is no such folder, of that name.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    if path.exists():
+        return RunFolder(path)
+    if str(path) not in names():
+        hint = nearest(str(path), names())
+        raise UserError(f"{path}: is neither a run folder nor a trained run that comes with the package{hint}")
+    return find(str(path))
 
 
 def pack(run: RunFolder, target: Path) -> None:

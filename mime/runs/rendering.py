@@ -65,13 +65,15 @@ def draw_trial(
     write_atomically(path, content.getvalue())
 
 
-def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, resources: Resources = HERE) -> Path:
+def render(
+    folder: RunFolder, *, task: str | None, num_steps: int | None, seed: int, resources: Resources = HERE
+) -> Path:
     """Adapt a trained run to a held-out task and film it before and after.
 
     Args:
         folder: Of the run.
         task: Part of the task's description, as `door-close`; by default the first task.
-        num_steps: Steps of adaptation.
+        num_steps: Steps of adaptation; None for as many as a test takes.
         seed: Of everything random.
         resources: Where the episodes that adaptation learns from are collected.
 
@@ -85,6 +87,7 @@ def render(folder: RunFolder, *, task: str | None, num_steps: int, seed: int, re
     os.environ.setdefault("MUJOCO_GL", "egl")
     folder.figures.mkdir(parents=True, exist_ok=True)
     experiment, run_seed = folder.read_config()
+    num_steps = experiment.test_steps if num_steps is None else num_steps
     if isinstance(build_environment(experiment, source=str(folder.config)), TaskEnvironment):
         if task is not None:
             raise UserError("--task: this environment's tasks have no names; all held-out ones are drawn")
@@ -174,10 +177,10 @@ def _drawn(folder: RunFolder, num_steps: int, seed: int) -> Iterator[Frame]:
     trial = learner.adapt_and_evaluate(load_weights(folder, setup), tasks, stream(seed, TESTING), num_steps=num_steps)
     first, *_, last = learner.stages(trial)
     tasks = jax.device_get(tasks)
-    for episodes, title in ((first, "Before adaptation"), (last, "After adaptation")):
+    for episodes, title in ((first, "Before adaptation"), (last, f"After {num_steps} {experiment.STEPS}")):
         whole = trajectories(episodes)
         for end in np.linspace(1, whole.valid.shape[-1], GIF_FRAMES).astype(int).tolist():
-            yield picture(setup.environment, tasks, _until(whole, end), f"{title}, step {end}")
+            yield picture(setup.environment, tasks, _until(whole, end), f"{title}: time {end}")
 
 
 def _until(whole: Trajectories, end: int) -> Trajectories:

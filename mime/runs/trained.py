@@ -19,7 +19,7 @@ from mime.runs.setup import TESTING, Setup, load_weights, set_up, stream
 from mime.sampling.resources import HERE, Resources
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainedRun:
     """A trained policy, its environment, and the way it adapts. A context manager, which ends worker processes."""
 
@@ -62,6 +62,9 @@ class TrainedRun:
         """The policies after inner steps in several tasks; both have a leading `tasks` axis."""
         agents, _ = self.learner.adapt_to(self.state, tasks, key, num_steps=num_steps)
         return in_environment_units(agents.policy, self.environment)
+
+    def __repr__(self) -> str:
+        return f"TrainedRun({type(self.environment).__name__}, {self.learner.method.num_steps} inner steps in training)"
 
     def close(self) -> None:
         """End worker processes, if there are any."""

@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 
 import mime
@@ -17,13 +18,18 @@ from tests.small_runs import run
 
 RESULTS = {path.name.rpartition("-navigation-")[2]: path for path in (ROOT / "results" / "solved").iterdir()}
 """By the end of their names, after `2d-navigation-`."""
+VARIANTS = {"dog-feeding-robot": "four-latents"}
 
 
 def published(name, metric):
     """Of the seed that comes with the package, in the first batch of its test."""
-    path = next(path for end, path in RESULTS.items() if end.removesuffix("-sparse") == name or end == name)
+    path = next(
+        path
+        for end, path in RESULTS.items()
+        if name in (end, end.removesuffix("-sparse"), end.removesuffix("-navigation"))
+    )
     seed = json.loads((packaged.data("pretrained") / name / "config.json").read_bytes())["seed"]
-    with open(path / "solved" / str(seed) / "test_result.csv", newline="") as file:
+    with open(path / VARIANTS.get(name, "solved") / str(seed) / "test_result.csv", newline="") as file:
         return float(next(csv.DictReader(file))[metric])
 
 
@@ -37,11 +43,19 @@ def test_each_adapts_as_published(name, tmp_path):
         assert row[f"Valid/{metric}"] >= published(name, f"Valid/{metric}") - 0.1
 
 
+def test_a_policy_says_what_it_takes():
+    policy = mime.load_pretrained("wide-ring").policy
+    with pytest.raises(ValueError, match=r"takes an observation of 3 numbers, but got one of shape \(2,\)"):
+        policy(jnp.zeros(2))
+    assert policy(jnp.zeros(3)).mean.shape == (2,)
+
+
 def test_commands_take_a_folder_or_a_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run_folder(Path("wide-ring")).path == packaged.data("pretrained") / "wide-ring"
     assert run_folder(Path("wide-ring")).figures == Path("figures/wide-ring")
-    assert run_folder(Path("runs/wide-ring")).path == Path("runs/wide-ring")
+    with pytest.raises(UserError, match=r"neither a run folder nor a trained run .*did you mean wide-ring"):
+        run_folder(Path("wide-rign"))
     (tmp_path / "wide-ring").mkdir()
     assert run_folder(Path("wide-ring")).path == Path("wide-ring")
 
