@@ -2,6 +2,7 @@
 
 import copy
 import math
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,6 +43,11 @@ class FeedforwardPolicy(Policy):
     layers: eqx.AbstractVar[tuple[eqx.nn.Linear, ...]]
     input_scale: eqx.AbstractVar[tuple[float, ...] | None]
 
+    @property
+    @abstractmethod
+    def input_size(self) -> int:
+        """Numbers in an observation."""
+
     def draw(self, keys: Key[Array, "trajectories"]) -> None:
         """Nothing."""
 
@@ -75,7 +81,7 @@ class FeedforwardPolicy(Policy):
         Raises:
             ValueError: If it has another size.
         """
-        seen = sized(observation, self.layers[0].weight.shape[1])
+        seen = sized(observation, self.input_size)
         return seen if self.input_scale is None else seen * jnp.asarray(self.input_scale, seen.dtype)
 
     def named_layers(self) -> dict[str, Array]:
@@ -152,6 +158,11 @@ class GaussianPolicy(FeedforwardPolicy):
         self.centre = None if box is None else tuple(((box.high + box.low) / 2).tolist())
         self.unit = None if box is None else tuple(((box.high - box.low) / 2).tolist())
 
+    @property
+    def input_size(self) -> int:
+        """Of the first layer, which without hidden ones is the last."""
+        return (*self.layers, self.mu)[0].weight.shape[1]
+
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Gaussian:
         """The distribution of the action in one state. `sigma` is the logarithm of the standard deviation, in units."""
         mean = affine(self.mu, hidden_features(self.layers, self.nonlinearity, self.scaled(observation)))
@@ -222,6 +233,11 @@ class CategoricalPolicy(FeedforwardPolicy):
         self.layers = tuple(xavier_layers([observation_size, *hidden_sizes, num_actions], key=key))
         self.start = 0
         self.nonlinearity, self.input_scale = nonlinearity, None if input_scale is None else tuple(input_scale)
+
+    @property
+    def input_size(self) -> int:
+        """Of the first layer."""
+        return self.layers[0].weight.shape[1]
 
     def __call__(self, observation: Float[Array | np.ndarray, "observation"]) -> Categorical:
         """The distribution of the action in one state."""

@@ -47,7 +47,7 @@ class LatentPolicy(Policy):
     ) -> Gaussian | Categorical:
         """The distribution of the action in one state, given the latent; its mean by default."""
         latent = self.latent_mean if latent is None else latent
-        size = self.policy.layers[0].weight.shape[1] - len(self.latent_mean)
+        size = self.policy.input_size - len(self.latent_mean)
         return self.policy(jnp.concatenate([sized(observation, size), latent]))
 
     @property
