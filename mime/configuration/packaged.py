@@ -1,7 +1,6 @@
 """The configurations that come with the package, by name: `wide-ring`, `solved/pendulum`."""
 
 import difflib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -58,8 +57,8 @@ def _short(known: Iterable[str]) -> list[str]:
     names = []
     for name in known:
         folder, _, stem = name.rpartition("/")
-        inner = re.sub(r"^2d-navigation-|-navigation$|-sparse$", "", re.sub(r"-sparse$", "", stem))
-        names += [name, *([f"{folder}/{inner}".lstrip("/")] if inner != stem else [])]
+        inner = stem.removeprefix("2d-navigation-").removesuffix("-sparse").removesuffix("-navigation")
+        names += [name, f"{folder}/{inner}" if folder else inner]
     return names
 
 
