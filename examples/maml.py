@@ -96,14 +96,20 @@ def collect(parameters, goal, noise):
 def advantages(episodes):
     """Generalised advantages (Schulman et al. 2016, arXiv 1506.02438) of one task, `[trajectories steps]`.
 
-    Rewards are standardised first because the library mixes two kinds; advantages, so that all tasks ask for inner
+    Rewards are normalised first because the library mixes two kinds; advantages, so that all tasks ask for inner
     steps of the same size, however far their goals.
     """
-    rewards = standardise(episodes.rewards, episodes.valid)
+    rewards = normalised(episodes.rewards, episodes.valid)
     values = baseline(episodes, discounted_sums(rewards, DISCOUNT))
     next_values = jnp.pad(values[:, 1:], ((0, 0), (0, 1)))  # An episode's end is worth 0.
     errors = rewards + DISCOUNT * next_values - values
     return standardise(discounted_sums(errors, DISCOUNT * GAE_LAMBDA), episodes.valid)
+
+
+def normalised(rewards, valid):
+    """Of unit size. Shifted to zero mean only if no episode ended early: ending would be worse or better for it."""
+    unshifted = rewards / jnp.sqrt(jnp.average(rewards**2, weights=valid))
+    return jnp.where(jnp.all(valid), standardise(rewards, valid), unshifted)
 
 
 def standardise(values, valid):

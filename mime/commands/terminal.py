@@ -138,7 +138,7 @@ class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         if not speed:
-            return Text("compiling" if task.completed == 0 else "")
+            return Text("compiling" if task.completed == task.fields["done"] else "")
         return Text(f"{speed:.1f} it/s" if speed > 1 else f"{1 / speed:.1f} s/it")
 
 
@@ -150,10 +150,11 @@ class ProgressBar:
         total: How many there will be.
         log_every: Rows between those that are also printed; by default none is on a terminal, where the bar tells, and
             ten are in all elsewhere.
+        done: How many are done already.
         on: Where it is shown.
     """
 
-    def __init__(self, what: str, total: int, *, log_every: int | None = None, on: Console = console):
+    def __init__(self, what: str, total: int, *, log_every: int | None = None, done: int = 0, on: Console = console):
         self.total = total
         self.log_every = log_every or (None if on.is_terminal or on is not console else max(1, total // 10))
         columns = (
@@ -165,7 +166,7 @@ class ProgressBar:
             TextColumn("{task.fields[headline]}", table_column=Column(no_wrap=True)),
         )
         self.bar = Progress(*columns, console=on, disable=on is not console and not on.is_terminal)
-        self.task = self.bar.add_task(what, total=total, headline=what)
+        self.task = self.bar.add_task(what, total=total, completed=done, done=done, headline=what)
 
     def __enter__(self) -> Callable[[Mapping[str, float | int]], None]:
         self.bar.start()

@@ -115,9 +115,12 @@ def run(arguments: Sequence[str]) -> int:
     experiment = command.experiment
     folders = {seed: RunFolder(path) for seed, path in _run_folders(command).items()}
     seeds = f"seed {command.seed}" if command.seeds is None else f"seeds {', '.join(map(str, folders))}"
-    what = f" on {experiment.env_name}, {seeds}, in {command.output_folder}"
+    done = min(folder.newest_checkpoint() for folder in folders.values()) if command.resume else 0
+    onwards = f", from iteration {done} of {experiment.iterations}" if command.resume else ""
+    what = f" on {experiment.env_name}, {seeds}, in {command.output_folder}{onwards}"
     console.print(Text.assemble((experiment.method, "bold"), what), soft_wrap=True)
-    with ProgressBar("meta-iterations", experiment.iterations, log_every=command.log_every) as advance:
+    progress = ProgressBar("meta-iterations", experiment.iterations, log_every=command.log_every, done=done)
+    with progress as advance:
         results = train_seeds(
             experiment,
             folders,

@@ -104,7 +104,7 @@ class Experiment(TrustRegionKeys, LinearGainKeys):
     e_maml: bool = False
     """Credit pre-adaptation actions for the return after adaptation (E-MAML, arXiv 1803.01118)."""
     add_noise: bool = False
-    """Add Gaussian noise to the standardised rewards (MAML+noise)."""
+    """Add Gaussian noise to the normalised rewards (MAML+noise)."""
     noise_std: NonNegative = 1.0
     """Standard deviation of that noise."""
 

@@ -118,7 +118,7 @@ class TargetFound:
 
 
 def rewards_of(experience: Experience) -> Steps:
-    """The standardised extrinsic rewards."""
+    """The normalised extrinsic rewards."""
     return experience.extrinsic
 
 

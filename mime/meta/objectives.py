@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from mime.meta.adaptation import InnerStep, distributions
-from mime.meta.rewards import Gae, Reward, standardised_bonus
+from mime.meta.rewards import Gae, Reward, normalised_bonus
 from mime.meta.state import Shared, Steps, Trial, some_trajectories
 from mime.numerics.parallel import over_tasks
 from mime.numerics.statistics import masked_mean, standardise
@@ -116,9 +116,9 @@ class Exploration:
     credits_before: ClassVar[bool] = True
 
     def surrogate(self, trial: Trial) -> Comparison:
-        """Importance-weighted advantages of the standardised bonus; 0 during the warm-up."""
+        """Importance-weighted advantages of the normalised bonus; 0 during the warm-up."""
         first, weight = trial.inner[0], trial.mixture.intrinsic_weight
-        novelty = [self.gae(first, standardised_bonus(first))]
+        novelty = [self.gae(first, normalised_bonus(first))]
         return lambda new, old: weight * credit_before(new, old, [first.episodes], novelty)
 
     def divergences(self, trial: Trial) -> list[Comparison]:

@@ -5,12 +5,13 @@ from functools import partial
 from typing import Protocol, runtime_checkable
 
 import jax
-from jaxtyping import PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from mime.baseline import advantages
 from mime.meta.state import Experience, Mixture, Steps
 from mime.numerics.parallel import over_tasks
-from mime.numerics.statistics import standardise
+from mime.numerics.statistics import binary_scale, masked_mean, standardise
 from mime.sampling.episodes import Episodes
 
 
@@ -29,14 +30,14 @@ class Reward(Protocol):
 
 @dataclass(frozen=True)
 class Extrinsic:
-    """The task's rewards, standardised over each task's batch (MAML)."""
+    """The task's rewards, normalised over each task's batch (MAML)."""
 
     def extrinsic(self, episodes: Episodes, key: PRNGKeyArray) -> Steps:
-        """Of zero mean and unit variance; zeros where they are constant."""
-        return over_tasks(standardise)(episodes.rewards, episodes.valid)
+        """As `normalised` has them."""
+        return over_tasks(normalised)(episodes.rewards, episodes.valid)
 
     def __call__(self, experience: Experience, mixture: Mixture) -> Steps:
-        """The recorded standardised rewards, without a bonus."""
+        """The recorded normalised rewards, without a bonus."""
         return experience.extrinsic
 
 
@@ -51,14 +52,14 @@ class Noisy(Extrinsic):
     std: float
 
     def extrinsic(self, episodes: Episodes, key: PRNGKeyArray) -> Steps:
-        """Standardised first, so that the noise is in units of their standard deviation."""
-        standardised = super().extrinsic(episodes, key)
-        return standardised + self.std * jax.random.normal(key, standardised.shape)
+        """Normalised first, so that the noise is as large in every task."""
+        rewards = super().extrinsic(episodes, key)
+        return rewards + self.std * jax.random.normal(key, rewards.shape)
 
 
 @dataclass(frozen=True)
 class Mixed:
-    """The task's rewards mixed with the bonus, which is standardised over each task's batch too (MAML+expl, MIME).
+    """The task's rewards mixed with the bonus, which is normalised over each task's batch too (MAML+expl, MIME).
 
     Attributes:
         of: What the bonus is mixed with.
@@ -72,12 +73,28 @@ class Mixed:
 
     def __call__(self, experience: Experience, mixture: Mixture) -> Steps:
         """Both, by their weights in the mixture."""
-        return mixture(experience.extrinsic, standardised_bonus(experience))
+        return mixture(experience.extrinsic, normalised_bonus(experience))
 
 
-def standardised_bonus(experience: Experience) -> Steps:
-    """The bonus with zero mean and unit variance over each task's batch."""
-    return over_tasks(standardise)(experience.intrinsic, experience.episodes.valid)
+def normalised_bonus(experience: Experience) -> Steps:
+    """The bonus, normalised over each task's batch."""
+    return over_tasks(normalised)(experience.intrinsic, experience.episodes.valid)
+
+
+def normalised(
+    rewards: Float[Array, "trajectories steps"], valid: Bool[Array, "trajectories steps"]
+) -> Float[Array, "trajectories steps"]:
+    """A task's rewards in a unit in which two kinds can be mixed, 0 after the end of an episode.
+
+    Zero mean and unit variance where no episode ends early; zeros if they are constant. Where one does, unit mean
+    square, and no shift: ending would become worse wherever the rewards are above their mean. A robot paid minus its
+    distance, whose episode ends at the goal, would then do better to hover beside the goal.
+    """
+    unshifted = jnp.where(valid, rewards, 0)
+    unshifted = unshifted / binary_scale(unshifted)
+    size = jnp.sqrt(masked_mean(unshifted**2, valid))
+    unshifted = unshifted / jnp.where(size == 0, 1, size)
+    return jnp.where(jnp.all(valid), standardise(rewards, valid), unshifted)
 
 
 @dataclass(frozen=True)

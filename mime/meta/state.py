@@ -93,7 +93,7 @@ class Experience(eqx.Module):
 
     Attributes:
         episodes: What happened.
-        extrinsic: Rewards standardised over each task's batch, with the method's noise.
+        extrinsic: Rewards normalised over each task's batch, with the method's noise.
         intrinsic: Bonus in its own units; zeros without one.
     """
 

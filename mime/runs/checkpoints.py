@@ -53,10 +53,6 @@ class Checkpoints:
         with _told(self._folder):
             self._manager.wait_until_finished()
 
-    def newest(self) -> int:
-        """Number of the newest that is on disk; 0 if there is none."""
-        return max((int(path.name) for path in self._folder.iterdir() if path.name.isdigit()), default=0)
-
     def restore(self, like: Any) -> tuple[Any, dict[str, Any], list[str]] | None:
         """The newest checkpoint that can be read. Newer ones, which cannot, are moved into a folder beside.
 

@@ -80,6 +80,10 @@ class RunFolder:
         """The file of exported weights of that name."""
         return self.path / f"{name}.safetensors"
 
+    def newest_checkpoint(self) -> int:
+        """Number of the newest checkpoint on disk; 0 if there is none."""
+        return max((int(path.name) for path in self.checkpoints.glob("*") if path.name.isdigit()), default=0)
+
     def owned_files(self) -> list[Path]:
         """What is there that a run wrote."""
         return [path for pattern in OWNED for path in sorted(self.path.glob(pattern))]

@@ -117,7 +117,7 @@ class Run:
         """Iteration of the newest checkpoint on disk; 0 if nothing is to be kept."""
         with suppress(OSError):  # One that is being written may find no room either.
             self._checkpoints.finish()
-        return self._checkpoints.newest()
+        return self.folder.newest_checkpoint()
 
     def draw(self) -> tuple[Any, PRNGKeyArray]:
         """The next meta-iteration's tasks and key."""

@@ -70,6 +70,14 @@ def standardise(values, valid):
     return np.where(valid, (values - values[valid].mean()) / (spread if spread > 0 else 1), 0)
 
 
+def normalised(rewards, valid):
+    """Standardised, or where an episode ends early divided by the root mean square."""
+    if valid.all():
+        return standardise(rewards, valid)
+    size = np.sqrt(np.mean(rewards[valid] ** 2))
+    return np.where(valid, rewards / (size if size > 0 else 1), 0)
+
+
 def discounted(rewards, valid, discount):
     out = np.zeros(rewards.shape)
     total = np.zeros(len(rewards))

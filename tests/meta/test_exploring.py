@@ -99,7 +99,7 @@ def trial(rng, *, novelty):
 
     def experience(tasks, intrinsic):
         episodes = plain.jax_episodes(*tasks)
-        rewards = jnp.stack([jnp.asarray(plain.standardise(e.rewards, e.valid)) for e in tasks])
+        rewards = jnp.stack([jnp.asarray(plain.normalised(e.rewards, e.valid)) for e in tasks])
         return Experience(episodes, rewards, jnp.asarray(intrinsic))
 
     stages = [experience(inner, novelty)], experience(after, rng.normal(size=(2, 3, 5)))

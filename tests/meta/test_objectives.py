@@ -106,7 +106,7 @@ GAMMA, LAMBDA, RATE = 0.9, 0.8, 0.1
 
 @pytest.mark.parametrize(("e_maml", "num_steps"), [(False, 1), (True, 2)])
 def test_the_whole_outer_step(e_maml, num_steps):
-    """From episodes and standardised rewards to new parameters.
+    """From episodes and normalised rewards to new parameters.
 
     Gradient, surrogate and divergence of the step are compared with a second implementation in NumPy: its own
     baseline, advantages and inner loop, likelihood ratios of the adapted policies and, for E-MAML, of the policies
@@ -116,7 +116,7 @@ def test_the_whole_outer_step(e_maml, num_steps):
     inner, after, theta = [batch(rng) for _ in range(num_steps)], batch(rng), plain.random_theta(rng)
 
     def recipe(tasks):
-        rewards = [plain.standardise(e.rewards, e.valid) for e in tasks]
+        rewards = [plain.normalised(e.rewards, e.valid) for e in tasks]
         return [plain.advantages(e, r, GAMMA, LAMBDA) for e, r in zip(tasks, rewards)]
 
     inner_advantages, after_advantages = list(map(recipe, inner)), recipe(after)
@@ -144,7 +144,7 @@ def test_the_whole_outer_step(e_maml, num_steps):
 
     def experience(tasks):
         episodes = plain.jax_episodes(*tasks)
-        rewards = jnp.stack([jnp.asarray(plain.standardise(e.rewards, e.valid)) for e in tasks])
+        rewards = jnp.stack([jnp.asarray(plain.normalised(e.rewards, e.valid)) for e in tasks])
         return Experience(episodes, rewards, jnp.zeros(SHAPE))
 
     with jax.enable_x64(True):

@@ -37,6 +37,7 @@ def trained(run, tmp_path_factory):
 def test_train_resume_longer_and_test(run, trained):
     status, shown = run("train", trained, "--resume", "--num-iterations", "2")
     assert status == 0, shown
+    assert "from iteration 1 of 2" in shown
     assert len((trained / "train_result.csv").read_text().splitlines()) == 3
     status, shown = run("test", trained, "--num-batches", "1", "--num-steps", "2")
     assert status == 0, shown
