@@ -13,7 +13,7 @@ help:  ## Print what can be made
 demo: .venv/ready  ## Train MIME and MAML to find goals on a ring, and show what they learned (four minutes)
 	$(BIN)/python examples/demo.py $(RUN)
 
-robot: .venv/ready  ## The same for the dog-feeding robot (twenty minutes)
+robot: .venv/ready  ## The same for the dog-feeding robot (half an hour)
 	$(BIN)/python examples/demo.py $(ROBOT) dog-feeding-robot
 
 test: .venv/ready  ## Lint and test

@@ -50,15 +50,15 @@ cores.""",
     ),
     "dog-feeding-robot": Demo(
         """A robot in a house of walls has to find a hungry dog that it cannot see. Only beside the dog is it rewarded.
-Two methods learn, in 72 million steps each, to find dogs at three places: MAML, with the published configuration, and
+Two methods learn, in 96 million steps each, to find dogs at three places: MAML, with the published configuration, and
 MIME, whose bonus for exploring is the information that a trajectory adds to all others. Then both adapt to the two
-dogs that are farthest from the robot. It takes about twenty minutes on two cores.""",
+dogs that are farthest from the robot. It takes about half an hour on two cores.""",
         "dogs",
         f"After {INNER_STEPS} steps of adaptation to each dog",
-        # An iteration of MIME has twice as many trajectories.
+        # An iteration of MIME has eight times as many trajectories.
         {
-            "MAML": ("configs/msc_project/dog-feeding-robot-navigation.yaml", 600),
-            "MIME": ("configs/solved/dog-feeding-robot-navigation.yaml", 300),
+            "MAML": ("configs/msc_project/dog-feeding-robot-navigation.yaml", 1600),
+            "MIME": ("configs/solved/dog-feeding-robot-navigation.yaml", 200),
         },
     ),
 }

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
+from matplotlib.patheffects import withStroke
 
 from mime.envs.dog_house import START, TRAINING_DOGS, DogHouse
 from mime.envs.environment import Environment
@@ -253,10 +254,12 @@ def _draw_paths(axes: Axes, paths: list[list[Path]], colours: Colours, solved: O
 
 
 def _draw_goals(axes: Axes, goals: Points, radius: float, colours: Colours, solved: Outcomes) -> None:
-    """The regions that count as success: filled where a trajectory of the task got there."""
+    """The regions that count as success: filled where a trajectory of the task got there, their rims above all paths."""
     for goal, colour, reached in zip(goals, colours, np.asarray(np.any(solved, axis=1))):
         filling = (colour, 0.3 if reached else 0.08)
-        axes.add_patch(Circle(goal, radius, facecolor=filling, edgecolor=colour, linewidth=1, zorder=1))
+        axes.add_patch(Circle(goal, radius, facecolor=filling, edgecolor=colour, linewidth=0, zorder=1))
+        halo = withStroke(linewidth=2.4, foreground="white")
+        axes.add_patch(Circle(goal, radius, fill=False, edgecolor=colour, path_effects=[halo], zorder=4))
 
 
 def _draw_start(axes: Axes, position: tuple[float, float]) -> None:

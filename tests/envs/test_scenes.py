@@ -112,8 +112,11 @@ def test_paths_have_the_colour_of_their_goal_and_success_stands_out(name):
         assert not episodes.success.any()
         episodes.success[0, :, 5] = True
     axes = drawn(environment, tasks, episodes)
-    discs = [disc for disc in axes.patches if isinstance(disc, Circle) and disc.radius == environment.success_radius]
-    np.testing.assert_array_equal([disc.center for disc in discs], tasks)
+    circles = [each for each in axes.patches if isinstance(each, Circle) and each.radius == environment.success_radius]
+    discs, rims = ([each for each in circles if each.get_fill() == fill] for fill in (True, False))
+    for shapes in (discs, rims):
+        np.testing.assert_array_equal([each.center for each in shapes], tasks)
+    assert min(rim.get_zorder() for rim in rims) > max(lines.get_zorder() for lines in axes.collections[:-1])
     reached, missed = discs
     assert to_rgb(reached.get_edgecolor()) != to_rgb(missed.get_edgecolor())
     assert reached.get_facecolor()[3] > missed.get_facecolor()[3]

@@ -18,7 +18,6 @@ from tests.small_runs import run
 
 RESULTS = {path.name.rpartition("-navigation-")[2]: path for path in (ROOT / "results" / "solved").iterdir()}
 """By the end of their names, after `2d-navigation-`."""
-VARIANTS = {"dog-feeding-robot": "four-latents"}
 
 
 def published(name, metric):
@@ -29,7 +28,7 @@ def published(name, metric):
         if name in (end, end.removesuffix("-sparse"), end.removesuffix("-navigation"))
     )
     seed = json.loads((packaged.data("pretrained") / name / "config.json").read_bytes())["seed"]
-    with open(path / VARIANTS.get(name, "solved") / str(seed) / "test_result.csv", newline="") as file:
+    with open(path / "solved" / str(seed) / "test_result.csv", newline="") as file:
         return float(next(csv.DictReader(file))[metric])
 
 
