@@ -254,7 +254,7 @@ def _draw_paths(axes: Axes, paths: list[list[Path]], colours: Colours, solved: O
 
 
 def _draw_goals(axes: Axes, goals: Points, radius: float, colours: Colours, solved: Outcomes) -> None:
-    """The regions that count as success: filled where a trajectory of the task got there, their rims above all paths."""
+    """The regions that count as success: filled where a trajectory got there; their rims are above all paths."""
     for goal, colour, reached in zip(goals, colours, np.asarray(np.any(solved, axis=1))):
         filling = (colour, 0.3 if reached else 0.08)
         axes.add_patch(Circle(goal, radius, facecolor=filling, edgecolor=colour, linewidth=0, zorder=1))
