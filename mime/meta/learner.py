@@ -12,7 +12,7 @@ from mime.envs.task_environment import count_tasks
 from mime.exploration.bonus import Bonus
 from mime.meta.method import Method
 from mime.meta.state import Agent, Eta, Experience, LearnerState, Mixture, Shared, Trial
-from mime.numerics.parallel import over_tasks, repeated
+from mime.numerics.parallel import one_copy, over_tasks, repeated
 from mime.numerics.tensors import named_leaves, with_leaves
 from mime.policies.distributions import Distribution
 from mime.policies.policy import Policy
@@ -70,7 +70,7 @@ class Learner:
         """Collect and adapt, `num_steps` times, to each task by itself; then collect once more."""
         agents, inner = self.adapt_to(state, tasks, key, num_steps=num_steps)
         after = self.collect(agents, tasks, jax.random.fold_in(key, num_steps), stage=num_steps)
-        return Trial(inner, after, self.mixture(state))
+        return Trial(inner, one_copy(after), self.mixture(state))
 
     def adapt_to(
         self, state: LearnerState, tasks: Any, key: PRNGKeyArray, *, num_steps: int
@@ -81,7 +81,7 @@ class Learner:
             collect_key, adapt_key = jax.random.split(step_key)
             experience = self.collect(agents, tasks, collect_key, stage=stage)
             agents = self.adapt(agents, experience, state, adapt_key)
-            inner.append(experience)
+            inner.append(one_copy(experience))
         return agents, inner
 
     def collect(self, agents: Agent, tasks: Any, key: PRNGKeyArray, *, stage: int) -> Experience:

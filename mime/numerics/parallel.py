@@ -54,6 +54,19 @@ def repeated(tree: Any, num_tasks: int) -> Any:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), tree)
 
 
+def one_copy(tree: Any) -> Any:
+    """The same arrays, of those that all devices hold one copy alone: for what is only kept, between compiled programs.
+
+    A processor's devices share its memory, and ten copies of a test's episodes need gigabytes of it.
+    """
+
+    def one(leaf: Any) -> Any:
+        several = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and leaf.is_fully_replicated
+        return np.asarray(leaf.addressable_data(0)) if several and len(leaf.sharding.device_set) > 1 else leaf
+
+    return jax.tree.map(one, tree)
+
+
 def share(tree: Any, num_tasks: int) -> Any:
     """The same arrays on all devices that work on so many tasks."""
     return jax.device_put(tree, NamedSharding(task_mesh(num_tasks), PartitionSpec()))

@@ -47,6 +47,15 @@ def test_as_many_devices_as_divide_the_tasks(tasks, devices):
     assert len(shared["a"].sharding.device_set) == devices
 
 
+def test_of_copies_on_all_devices_one_is_kept():
+    copies = parallel.share({"a": SHARED}, 2)
+    kept = parallel.one_copy(copies)
+    assert isinstance(kept["a"], np.ndarray)
+    np.testing.assert_array_equal(kept["a"], copies["a"])
+    assert parallel.one_copy(SHARED) is SHARED
+    np.testing.assert_array_equal(jax.jit(parallel.one_copy)(copies["a"]), SHARED)
+
+
 def test_sums_over_tasks_are_the_same_on_any_number_of_devices_bit_for_bit(monkeypatch):
     values = 1e3 * jax.random.normal(jax.random.key(1), (6, 4, 3))
 
