@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 TASKS = "tasks"
@@ -61,7 +62,7 @@ def one_copy(tree: Any) -> Any:
     """
 
     def one(leaf: Any) -> Any:
-        several = isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and leaf.is_fully_replicated
+        several = isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.is_fully_replicated
         return np.asarray(leaf.addressable_data(0)) if several and len(leaf.sharding.device_set) > 1 else leaf
 
     return jax.tree.map(one, tree)
