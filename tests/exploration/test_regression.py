@@ -80,11 +80,12 @@ def test_gains_of_a_trajectory_add_up_to_what_it_tells_beyond_the_others(steps):
 
 def test_steps_that_do_not_count_gain_nothing_and_change_nothing():
     features = batch(3, 20, 32)
-    for gains in (chain_rule_gains, leave_one_out_gains):
-        without = gains(jnp.asarray(features), 0.1)
-        longer = np.concatenate([features, np.zeros((3, 5, 32), np.float32)], axis=1)
-        np.testing.assert_allclose(gains(jnp.asarray(longer), 0.1)[:, :20], without, atol=1e-6)
-        np.testing.assert_array_equal(gains(jnp.asarray(longer), 0.1)[:, 20:], 0)
+    longer = np.concatenate([features, np.zeros((3, 5, 32), np.float32)], axis=1)
+    for form in (chain_rule_gains, leave_one_out_gains):
+        gains = jax.jit(form, static_argnums=1)
+        after = gains(longer, 0.1)
+        np.testing.assert_allclose(after[:, :20], gains(features, 0.1), atol=1e-6)
+        np.testing.assert_array_equal(after[:, 20:], 0)
 
 
 def test_a_repeated_trajectory_tells_less_than_one_of_its_own():
@@ -109,16 +110,17 @@ def test_whatever_the_places_gains_are_finite_and_within_their_bounds(places, sh
     trajectories, steps, size = shape
     angles = places(RNG.normal(size=(trajectories, steps, 2))) @ RNG.normal(size=(2, size // 2))
     features = np.concatenate([np.cos(angles), np.sin(angles)], axis=-1).astype(np.float32) / np.sqrt(size // 2)
-    for gains in (chain_rule_gains, leave_one_out_gains):
-        ours = np.asarray(jax.jit(gains, static_argnums=1)(features, noise))
+    by_chain_rule, left_out = (
+        np.asarray(jax.jit(gains, static_argnums=1)(features, noise))
+        for gains in (chain_rule_gains, leave_one_out_gains)
+    )
+    for ours in (by_chain_rule, left_out):
         assert np.isfinite(ours).all()
         assert (ours >= 0).all()
         assert (ours <= np.log1p(1 / noise) / 2 + 1e-5).all()
     if noise == 0.1:
         # With less noise, a place that hundreds of steps repeat leaves float32 no digits for what the first one told.
-        np.testing.assert_allclose(
-            chain_rule_gains(jnp.asarray(features), noise), one_after_the_other(features, noise), atol=1e-2
-        )
+        np.testing.assert_allclose(by_chain_rule, one_after_the_other(features, noise), atol=1e-2)
 
 
 def test_numbers_too_large_for_float32_weaken_the_data_instead_of_failing():

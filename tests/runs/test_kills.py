@@ -70,7 +70,7 @@ def check(command, tmp_path, method, kills, seed):
 
 
 def test_kills_lose_nothing(command, tmp_path):
-    check(command, tmp_path, "mime", kills=2, seed=0)
+    check(command, tmp_path, "maml", kills=2, seed=0)
 
 
 @pytest.mark.torture
