@@ -22,9 +22,7 @@ class UnitActions(TaskEnvironment):
     """
 
     def __init__(self, environment: TaskEnvironment, *, horizon: int):
-        box = environment.action_space
-        if not isinstance(box, gymnasium.spaces.Box) or len(box.shape) != 1 or not box.is_bounded():
-            raise ValueError(f"PEARL needs actions from a bounded box of one axis, not {box}")
+        box = bounded(environment.action_space)
         self.environment, self.box, self.horizon = environment, box, horizon
         self.observation_space, self.grid = environment.observation_space, environment.grid
         self.action_space = gymnasium.spaces.Box(-1, 1, box.shape, np.float32)
@@ -32,7 +30,7 @@ class UnitActions(TaskEnvironment):
 
     def stretched(self, action: Float[Array, "action"]) -> Float[Array, "action"]:
         """The action of the other environment."""
-        return (self.box.high + self.box.low) / 2 + action * (self.box.high - self.box.low) / 2
+        return jnp.asarray((self.box.high + self.box.low) / 2 + action * (self.box.high - self.box.low) / 2)
 
     def initial(self, rng: PRNGKeyArray, params: Any = None) -> Any:
         """As in the other environment."""
@@ -59,3 +57,14 @@ class UnitActions(TaskEnvironment):
     def success(self, state: Any, task: Any) -> Bool[Array, ""]:
         """As in the other environment."""
         return self.environment.success(state, task)
+
+
+def bounded(space: gymnasium.Space) -> gymnasium.spaces.Box:
+    """The space, if its actions are vectors from a bounded box.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or not space.is_bounded():
+        raise ValueError(f"PEARL needs actions from a bounded box of one axis, not {space}")
+    return space

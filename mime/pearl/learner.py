@@ -3,26 +3,30 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mime.configuration.pearl import PearlExperiment
 from mime.envs import registration
+from mime.envs.environment import Environment
 from mime.envs.task_environment import TaskEnvironment, count_tasks
 from mime.pearl import networks as naming
 from mime.pearl import replay as replays
-from mime.pearl.encoder import Evidence
+from mime.pearl.collecting import Collector, CompiledCollector, HostedCollector
+from mime.pearl.encoder import Encoder, Evidence
 from mime.pearl.environment import UnitActions
 from mime.pearl.replay import Replay, transitions_of
 from mime.pearl.sac import Metrics, Networks, SacState, SoftActorCritic
-from mime.sampling.compiled import rollout
 from mime.sampling.episodes import Episodes, outcomes
+from mime.sampling.hosted import HostedSampler
 
-Latents = Float[Array, "tasks latent"]
+Buffers = tuple[Replay, Replay]
+"""What actor and critics learn from, and what contexts are drawn from."""
 Trial = list[Episodes]
 """Evaluations of a batch of tasks, `[tasks evaluations steps ...]`: the first trajectory of each, the second, ..."""
 
@@ -45,18 +49,28 @@ class PearlState(eqx.Module):
 
 @dataclass(frozen=True, eq=False)
 class PearlLearner:
-    """PEARL on an environment written in JAX.
+    """PEARL.
 
     Attributes:
         experiment: The configuration.
-        environment: Whose rewards contexts and evaluations see; actions in [-1, 1].
-        training_environment: Whose rewards the critics see: the same, or its dense variant.
+        collect_from: Collects the trajectories that contexts and evaluations see.
+        rewarded_by: Collects the same ones with the rewards that the critics see: the same collector, or that of the
+            dense variant.
     """
 
     experiment: PearlExperiment
-    environment: TaskEnvironment
-    training_environment: TaskEnvironment
-    compiled: ClassVar[bool] = True
+    collect_from: Collector
+    rewarded_by: Collector
+
+    @property
+    def compiled(self) -> bool:
+        """Whether an iteration can be compiled as a whole."""
+        return self.collect_from.compiled
+
+    @property
+    def environment(self) -> Environment:
+        """Where the trajectories take place."""
+        return self.collect_from.environment
 
     @property
     def sac(self) -> SoftActorCritic:
@@ -86,7 +100,7 @@ class PearlLearner:
             The state after it, metrics to record, and how it then does in the training tasks.
         """
         initial_key, collect_key, improve_key, evaluate_key = jax.random.split(key, 4)
-        state, initial = jax.lax.cond(
+        state, initial = self.collect_from.when(
             state.iteration == 0,
             lambda state: self.collect_initially(state, tasks, initial_key),
             lambda state: (state, {"Steps": 0, "NonFinite": 0}),
@@ -136,27 +150,49 @@ class PearlLearner:
         """Collect trajectories of the chosen tasks, with a new z for each."""
         networks, visited = state.sac.networks, jax.tree.map(lambda leaf: leaf[chosen], tasks)
 
-        def trajectory(buffers: tuple[Replay, Replay], key: PRNGKeyArray):
-            replay, context = buffers
-            context_key, latent_key, act_key = jax.random.split(key, 3)
-            sample, valid = context.sample(chosen, self.experiment.embedding_batch_size, key=context_key)
-            evidence = jax.vmap(networks.encoder)(sample, valid & posterior)
-            latents = evidence.posterior().sample(key=latent_key)
-            episodes = self._act(self.environment, networks, latents, visited, act_key)
-            usable = episodes.valid & episodes.finite()
-            if for_context:
-                context = context.add(chosen, transitions_of(episodes), usable)
-            if self.experiment.sparse_rewards:
-                # The same keys give the same episodes; only their rewards differ.
-                episodes = self._act(self.training_environment, networks, latents, visited, act_key)
-            replay = replay.add(chosen, transitions_of(episodes), usable)
-            steps = jnp.sum(episodes.valid)
-            return (replay, context), {"Steps": steps, "NonFinite": steps - jnp.sum(usable)}
+        def trajectory(buffers: Buffers, key: PRNGKeyArray) -> tuple[Buffers, Metrics]:
+            *latents_keys, act_key = jax.random.split(key, 3)
+            latents = self._latents(networks, buffers[1], chosen, *latents_keys, posterior=posterior)
+            seen = self.collect_from(networks, latents, visited, act_key)
+            # The same keys give the same episodes; only their rewards differ.
+            dense = self.experiment.sparse_rewards
+            learned = self.rewarded_by(networks, latents, visited, act_key) if dense else seen
+            return self._kept(buffers, chosen, seen, learned, for_context=for_context)
 
         keys = jax.random.split(key, self.experiment.trajectories(num_steps))
-        (replay, context), counts = jax.lax.scan(trajectory, (state.replay, state.context), keys)
+        (replay, context), counts = self.collect_from.scan(trajectory, (state.replay, state.context), keys)
         return PearlState(state.sac, replay, context, state.iteration), jax.tree.map(jnp.sum, counts)
 
+    @partial(jax.jit, static_argnums=0, static_argnames="posterior")
+    def _latents(
+        self,
+        networks: Networks,
+        context: Replay,
+        chosen: Int[Array, "chosen"],
+        context_key: PRNGKeyArray,
+        latent_key: PRNGKeyArray,
+        *,
+        posterior: bool,
+    ) -> Float[Array, "chosen latent"]:
+        """A z for each of the chosen tasks, from the posterior given their contexts, or from the prior."""
+        sample, valid = context.sample(chosen, self.experiment.embedding_batch_size, key=context_key)
+        evidence = jax.vmap(networks.encoder)(sample, valid & posterior)
+        return evidence.posterior().sample(key=latent_key)
+
+    @partial(jax.jit, static_argnums=0, static_argnames="for_context")
+    def _kept(
+        self, buffers: Buffers, chosen: Int[Array, "chosen"], seen: Episodes, learned: Episodes, *, for_context: bool
+    ) -> tuple[Buffers, Metrics]:
+        """The buffers with a trajectory of each of the chosen tasks, as contexts see it and as the critics do."""
+        replay, context = buffers
+        usable = seen.valid & seen.finite()
+        if for_context:
+            context = context.add(chosen, transitions_of(seen), usable)
+        replay = replay.add(chosen, transitions_of(learned), usable)
+        steps = jnp.sum(seen.valid)
+        return (replay, context), {"Steps": steps, "NonFinite": steps - jnp.sum(usable)}
+
+    @partial(jax.jit, static_argnums=0)
     def improve(self, state: PearlState, key: PRNGKeyArray) -> tuple[SacState, Metrics]:
         """All updates of an iteration, in one compiled loop; metrics are their means."""
         experiment, num_tasks = self.experiment, len(state.replay.size)
@@ -172,30 +208,32 @@ class PearlLearner:
         refused = jnp.sum(metrics.pop("Refused"))
         return sac, jax.tree.map(jnp.mean, metrics) | {"RefusedUpdates": refused}
 
-    @partial(jax.jit, static_argnums=0, static_argnames="num_steps")
     def adapt_and_evaluate(self, state: PearlState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
         """Collect `num_steps` trajectories in each task, each of which becomes context, and one more.
 
         z comes from the prior until there are `num-exp-traj-eval` trajectories, then from the posterior given all of
         them. Actions are the policy's modes, so that all exploration is z's.
         """
-        networks, evaluations = state.sac.networks, self.experiment.num_evals
-        repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, evaluations, axis=0), tasks)
-        count = count_tasks(repeated)
+        trial = _compiled_trial if self.compiled else PearlLearner._trial
+        return trial(self, state, tasks, key, num_steps=num_steps)
 
-        def trajectory(evidence: Evidence, step) -> tuple[Evidence, Episodes]:
+    def _trial(self, state: PearlState, tasks: Any, key: PRNGKeyArray, *, num_steps: int) -> Trial:
+        networks, evaluations = state.sac.networks, self.experiment.num_evals
+        count = count_tasks(tasks) * evaluations
+        repeated = jax.tree.map(lambda leaf: leaf[np.arange(count) // evaluations], tasks)
+
+        def trajectory(evidence: Evidence, step: tuple[Int[Array, ""], PRNGKeyArray]) -> tuple[Evidence, Episodes]:
             number, key = step
             latent_key, act_key = jax.random.split(key)
             exploring = number < self.experiment.num_exp_traj_eval
             known = jax.tree.map(lambda leaf: jnp.where(exploring, 0, leaf), evidence)
             latents = known.posterior().sample(key=latent_key)
-            episodes = self._act(self.environment, networks, latents, repeated, act_key, greedy=True)
-            usable = episodes.valid & episodes.finite()
-            return evidence + jax.vmap(networks.encoder)(transitions_of(episodes), usable), episodes
+            episodes = self.collect_from(networks, latents, repeated, act_key, greedy=True)
+            return evidence + _evidence(networks.encoder, episodes), episodes
 
         numbered = jnp.arange(num_steps + 1), jax.random.split(key, num_steps + 1)
         nothing = jax.tree.map(lambda leaf: jnp.zeros((count, *leaf.shape)), networks.encoder.no_evidence())
-        _, collected = jax.lax.scan(trajectory, nothing, numbered)
+        _, collected = self.collect_from.scan(trajectory, nothing, numbered)
         shape = num_steps + 1, -1, evaluations
         collected = jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[2:]), collected)
         return [jax.tree.map(lambda leaf, number=number: leaf[number], collected) for number in range(num_steps + 1)]
@@ -222,40 +260,34 @@ class PearlLearner:
         encoder = naming.with_parameters("encoder", networks.encoder.network, files["policy"])
         return eqx.tree_at(lambda s: (s.sac.networks.policy, s.sac.networks.encoder.network), state, (policy, encoder))
 
-    def _act(
-        self,
-        environment: TaskEnvironment,
-        networks: Networks,
-        latents: Latents,
-        tasks: Any,
-        key: PRNGKeyArray,
-        *,
-        greedy: bool = False,
-    ) -> Episodes:
-        """A trajectory of each task, `[tasks steps ...]`, each with its z throughout."""
 
-        def one(latent: Float[Array, "latent"], task: Any, key: PRNGKeyArray) -> Episodes:
-            def behaviour(observation):
-                distribution = networks.act(observation, latent)
-                return distribution.mode() if greedy else distribution
-
-            return rollout(environment, behaviour, task, key)
-
-        return jax.vmap(one)(latents, tasks, jax.random.split(key, count_tasks(tasks)))
+_compiled_trial = partial(jax.jit, static_argnums=0, static_argnames="num_steps")(PearlLearner._trial)
 
 
-def make_learner(experiment: PearlExperiment) -> PearlLearner:
+@jax.jit
+def _evidence(encoder: Encoder, episodes: Episodes) -> Evidence:
+    """What a trajectory of each task says about its z."""
+    return jax.vmap(encoder)(transitions_of(episodes), episodes.valid & episodes.finite())
+
+
+def make_learner(experiment: PearlExperiment, hosted: HostedSampler | None = None) -> PearlLearner:
     """PEARL as configured.
+
+    Args:
+        experiment: The configuration.
+        hosted: Of environments outside JAX: collects a trajectory of each task.
 
     Raises:
         ValueError: If it does not fit the environment.
     """
+    if hosted is not None:
+        collector = HostedCollector(hosted, horizon=experiment.max_path_length)
+        return PearlLearner(experiment, collector, collector)
 
-    def environment(**rewards: Any) -> UnitActions:
+    def compiled(**rewards: Any) -> CompiledCollector:
         made = registration.make(experiment.env_name, experiment.env_kwargs | rewards)
-        if not isinstance(made, TaskEnvironment):
-            raise ValueError("PEARL needs an environment written in JAX")
-        return UnitActions(made, horizon=experiment.max_path_length)
+        assert isinstance(made, TaskEnvironment)
+        return CompiledCollector(UnitActions(made, horizon=experiment.max_path_length))
 
     dense = {"sparse": False} if experiment.sparse_rewards else {}
-    return PearlLearner(experiment, environment(), environment(**dense))
+    return PearlLearner(experiment, compiled(), compiled(**dense))

@@ -14,12 +14,12 @@ from mime.configuration.pearl import PearlExperiment
 from mime.numerics.finite import select
 from mime.pearl.encoder import Encoder, Posterior
 from mime.pearl.networks import Perceptron
+from mime.pearl.numpy_actor import MAX_LOG_STD, MIN_LOG_STD
 from mime.pearl.replay import Transitions
 
 Scalar = Float[Array, ""]
 Metrics = dict[str, Array]
 
-MIN_LOG_STD, MAX_LOG_STD = -20.0, 2.0
 # Weights of the squared means and log standard deviations in the policy's loss, as in the original implementation.
 MEAN_PENALTY, LOG_STD_PENALTY = 1e-3, 1e-3
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from mime.errors import UserError, install
 from mime.meta.learner import Learner
-from mime.pearl.environment import UnitActions
 from mime.pearl.learner import PearlLearner
 from mime.rl2.learner import Rl2Learner
 from mime.runs import weights
@@ -61,9 +60,7 @@ def _network(learner: Any, state: Any, environment: Any) -> ActingNetwork:
 def _pearls(learner: PearlLearner, state: Any) -> ActingNetwork:
     """Its squashed actions fill [-1, 1]: centre and unit say which those of the environment are."""
     tensors = _arrays(learner.tensors(state)["policy"])
-    environment = learner.environment
-    assert isinstance(environment, UnitActions)
-    box = environment.box
+    box = learner.collect_from.box
     tensors |= {CENTRE: (box.high + box.low) / 2, UNIT: (box.high - box.low) / 2}
     layers = [name.removesuffix(".weight") for name in tensors if name.startswith("policy.") and ".weight" in name]
     # The prior's mean.

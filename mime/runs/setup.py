@@ -31,6 +31,7 @@ from mime.runs import weights
 from mime.runs.folder import RunFolder
 from mime.sampling.compiled_checks import require_fitting_functions
 from mime.sampling.episodes import Episodes, Sampler
+from mime.sampling.hosted import HostedSampler
 from mime.sampling.resources import HERE, Resources, make_sampler
 
 # Streams of random numbers derived from the run's seed.
@@ -176,16 +177,20 @@ def set_up(
         if isinstance(experiment, Rl2Experiment):
             return _set_up_rl2(experiment, environment, seed, resources, like)
         assert isinstance(experiment, PearlExperiment)
-        return _set_up_pearl(experiment, environment, seed, like)
+        return _set_up_pearl(experiment, environment, seed, resources, like)
     except ValueError as error:
         raise UserError(f"{experiment.env_name}: {error}") from None
 
 
-def _set_up_pearl(experiment: PearlExperiment, environment: Environment, seed: int, like: Setup | None) -> Setup:
-    learner = make_pearl(experiment)
+def _set_up_pearl(
+    experiment: PearlExperiment, environment: Environment, seed: int, resources: Resources, like: Setup | None
+) -> Setup:
     tasks = environment.sample_tasks(stream(seed, TASKS), experiment.n_train_tasks)
+    sampler = like.sampler if like else make_sampler(environment, experiment, 1, resources)
+    hosted = sampler if isinstance(sampler, HostedSampler) else None  # What is compiled needs none.
+    learner = make_pearl(experiment, hosted)
     state = learner.init(count_tasks(tasks), key=stream(seed, PARAMETERS))
-    return Setup(environment, like.learner if like else learner, state, sample_tasks=lambda key: tasks)
+    return Setup(environment, like.learner if like else learner, state, lambda key: tasks, hosted)
 
 
 def _set_up_rl2(

@@ -218,7 +218,7 @@ def test_the_posterior_beats_the_prior_after_little_training():
         reward_scale=50.0,
         **dict.fromkeys(("policy_lr", "qf_lr", "vf_lr", "context_lr"), 1e-3),
     )
-    environment, learner, state, sample_tasks = set_up(configured, 0)
+    environment, learner, state, sample_tasks, _ = set_up(configured, 0)
     iterate = jax.jit(learner.iterate)
     for iteration in range(configured.iterations):
         state, _, _ = iterate(state, sample_tasks(KEY), jax.random.fold_in(KEY, iteration))
