@@ -18,18 +18,13 @@ FEW = np.zeros((6, 40))
 FEW[1, 12], FEW[1, 13], FEW[4, 30] = 1, 3, 0.5
 
 
-def episodes_at(positions, rewards, valid=None):
-    """Of trajectories that arrive at `positions` [trajectories steps coordinates]."""
+def proximity(positions, rewards, *, valid=None, places=None):
+    """The bonus of trajectories that arrive at `positions` [trajectories steps coordinates]."""
     positions, rewards = jnp.asarray(positions, jnp.float32), jnp.asarray(rewards, jnp.float32)
     valid = jnp.ones(rewards.shape, bool) if valid is None else jnp.asarray(valid)
     before = jnp.zeros_like(positions)
-    return Episodes(before, before, rewards, positions, jnp.zeros(rewards.shape, bool), valid)
-
-
-def proximity(positions, rewards, *, valid=None, places=None):
-    """The bonus, before any other task has found a reward."""
-    bonus = RewardProximity(np.shape(positions)[-1], places)
-    return np.asarray(bonus.rewards(bonus.init(key=KEY), episodes_at(positions, rewards, valid), key=KEY))
+    episodes = Episodes(before, before, rewards, positions, jnp.zeros(rewards.shape, bool), valid)
+    return np.asarray(RewardProximity(places).rewards((), episodes, key=KEY))
 
 
 def test_distance_to_the_nearest_rewarded_place_by_brute_force():
@@ -82,25 +77,6 @@ def test_rewards_after_an_end_are_not_found():
     valid = np.ones((6, 40), bool)
     valid[1, 12:] = valid[4, 25:] = False
     assert not proximity(POSITIONS, FEW, valid=valid).any()
-
-
-def test_a_task_without_a_reward_looks_where_others_found_theirs():
-    bonus = RewardProximity(2)
-
-    def learned(state, rewards):
-        tasks = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(episodes_at(POSITIONS, each) for each in rewards))
-        return bonus.update(state, [tasks], tasks, iteration=jnp.zeros((), int), key=KEY)[0]
-
-    nothing = np.zeros((6, 40))
-    state = learned(bonus.init(key=KEY), [nothing, FEW])
-    assert {tuple(place) for place in np.asarray(state.places)} == {tuple(p) for p in np.float32(POSITIONS[FEW > 0])}
-    np.testing.assert_array_equal(learned(state, [nothing, nothing]).places, state.places)
-    lost = bonus.rewards(state, episodes_at(POSITIONS, nothing), key=KEY)
-    np.testing.assert_allclose(lost, proximity(POSITIONS, FEW), atol=1e-6)
-    other = np.zeros((6, 40))
-    other[0, 5] = 1
-    own = bonus.rewards(state, episodes_at(POSITIONS, other), key=KEY)
-    np.testing.assert_array_equal(own, proximity(POSITIONS, other))
 
 
 def test_a_pendulum_is_near_upright_whatever_its_speed():
