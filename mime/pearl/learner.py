@@ -148,6 +148,8 @@ class PearlLearner:
         for_context: bool = True,
     ) -> tuple[PearlState, Metrics]:
         """Collect trajectories of the chosen tasks, with a new z for each."""
+        if not num_steps:
+            return state, {"Steps": jnp.zeros((), int), "NonFinite": jnp.zeros((), int)}
         networks, visited = state.sac.networks, jax.tree.map(lambda leaf: leaf[chosen], tasks)
 
         def trajectory(buffers: Buffers, key: PRNGKeyArray) -> tuple[Buffers, Metrics]:

@@ -20,7 +20,7 @@ from tests.rl2.test_hosted import InThisProcess
 
 KEY = jax.random.key(0)
 TOY = {"env_name": "tests.sampling.toy:Toy", "env_kwargs": {"max_episode_steps": 10}}
-SMALL = TOY | TINY | {"num_initial_steps": 20, "num_evals": 1, "num_steps_per_eval": 30}
+SMALL = TOY | TINY | {"num_initial_steps": 20, "num_steps_posterior": 0, "num_evals": 1, "num_steps_per_eval": 30}
 
 
 def experiment(**keys):
