@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 
+from mime.configuration.pearl import PearlExperiment
 from mime.drawing.trajectories import before_and_after
 from mime.envs.environment import Environment
 from mime.envs.external.checks import cause
@@ -94,6 +95,8 @@ def render(
         path = folder.figures / "render.gif"
         _write_gif(path, _drawn(folder, num_steps, seed))
         return path
+    if isinstance(experiment, PearlExperiment):
+        raise UserError(f"{folder.path}: films of PEARL are made of environments written in JAX alone")
     setup, key = set_up(experiment, run_seed, resources, source=str(folder.config)), stream(seed, TESTING)
     environment = setup.environment
     assert isinstance(environment, HostedEnvironment)

@@ -11,6 +11,7 @@ from mime.envs import registration
 from mime.errors import UserError
 from mime.pearl.learner import make_learner
 from mime.runs.folder import RunFolder
+from mime.runs.rendering import render
 from mime.runs.testing import curve, evaluate
 from mime.runs.training import train
 from mime.sampling.hosted import HostedSampler
@@ -76,6 +77,8 @@ def test_a_run_resumes_and_is_tested_whatever_the_number_of_workers(tmp_path):
         assert (whole.path / name).read_bytes() == (broken.path / name).read_bytes()
     rows = evaluate(whole, num_batches=1, num_steps=2, seed=1, resources=Resources(1))
     assert len(curve(rows, "Returns")) == 3
+    with pytest.raises(UserError, match="films of PEARL are made of environments written in JAX alone"):
+        render(whole, task=None, num_steps=1, seed=0)
 
 
 def test_episodes_of_another_length_are_refused(tmp_path):
