@@ -15,7 +15,7 @@ FILES = sorted((ROOT / "pearl").glob("*.yaml"))
 
 
 def test_each_experiment_has_a_gradient_based_one_on_the_same_environment():
-    assert len(FILES) == 5
+    assert len(FILES) == 6
     for path in FILES:
         keys = yaml.safe_load((ROOT / "msc_project" / path.name).read_text())
         experiment = parsing.load(path)
