@@ -83,6 +83,8 @@ class Experiment(TrustRegionKeys, LinearGainKeys):
     """Rate at which an inner step moves the distribution of a latent; with learn-fast-lr, where it starts."""
     learn_fast_lr: bool = False
     """Let the outer step improve the rate of each parameter, from fast-lr on (Meta-SGD)."""
+    fast_lr_decay: bool = False
+    """Shorten the inner steps: the n-th has one n-th of the rates, so that many steps stay where the first ones led."""
     fast_batch_size: OneOrMore = 20
     """Trajectories per task in each batch."""
     first_order: bool = False
@@ -111,7 +113,8 @@ class Experiment(TrustRegionKeys, LinearGainKeys):
     # Exploration
     bonus: Annotated[str, AfterValidator(_bonus)] = "information-gain"
     """What the intrinsic reward is: information-gain, state-entropy, rnd or ensemble-disagreement, all for novelty;
-    reward-proximity, for coming near to rewards found; or `module:Class` of your own."""
+    reward-proximity, information gain until a reward is found and then for coming near to it; or `module:Class` of
+    your own."""
     bonus_credit: Literal["mixed", "before"] = "mixed"
     """Whom the bonus rewards: all episodes, mixed with the task's rewards (the paper's), or the policies before each
     inner step alone, in the outer step; adaptation, and what it leads to, are then judged by the task's rewards."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from mime.meta.state import Shared
 from mime.numerics.statistics import masked_mean
@@ -111,13 +111,23 @@ class InnerStep:
     Attributes:
         rates: Of the step.
         first_order: See `adapt`.
+        decaying: The n-th step has one n-th of the rates, as in stochastic approximation (Robbins and Monro 1951).
     """
 
     rates: Rates
     first_order: bool
+    decaying: bool = False
 
     def __call__(
-        self, shared: Shared, policy: Policy, episodes: Episodes, advantages: Float[Array, "trajectories steps"]
+        self,
+        shared: Shared,
+        policy: Policy,
+        episodes: Episodes,
+        advantages: Float[Array, "trajectories steps"],
+        earlier: Int[Array, ""] | int,
     ) -> Policy:
-        """The policy after one step on one task, with the shared rates."""
-        return adapt(policy, episodes, advantages, rates=self.rates.of(shared), first_order=self.first_order)
+        """The policy after one step on one task, with the shared rates, after so many earlier steps."""
+        rates = self.rates.of(shared)
+        if self.decaying:
+            rates = jax.tree.map(lambda rate: rate / (1 + earlier), rates)
+        return adapt(policy, episodes, advantages, rates=rates, first_order=self.first_order)

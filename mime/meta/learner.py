@@ -80,7 +80,7 @@ class Learner:
         for stage, step_key in enumerate(jax.random.split(key, num_steps)):
             collect_key, adapt_key = jax.random.split(step_key)
             experience = self.collect(agents, tasks, collect_key, stage=stage)
-            agents = self.adapt(agents, experience, state, adapt_key)
+            agents = self.adapt(agents, experience, state, adapt_key, earlier=stage)
             inner.append(one_copy(experience))
         return agents, inner
 
@@ -100,12 +100,15 @@ class Learner:
         return Experience(episodes, extrinsic, intrinsic(agents.bonus, episodes, keys))
 
     @partial(jax.jit, static_argnums=0)
-    def adapt(self, agents: Agent, experience: Experience, state: LearnerState, key: PRNGKeyArray) -> Agent:
-        """Each task's agent after one inner step on its experience."""
+    def adapt(
+        self, agents: Agent, experience: Experience, state: LearnerState, key: PRNGKeyArray, earlier: int = 0
+    ) -> Agent:
+        """Each task's agent after one inner step on its experience, after so many earlier steps."""
         advantages = self.method.advantages(experience, self.mixture(state))
         step = over_tasks(self.method.inner_step, shared=state.shared)
-        policies = step(agents.policy, experience.episodes, advantages)
-        keys = jax.random.split(key, experience.extrinsic.shape[0])
+        count = experience.extrinsic.shape[0]
+        policies = step(agents.policy, experience.episodes, advantages, jnp.full(count, earlier))
+        keys = jax.random.split(key, count)
         models = over_tasks(lambda b, e, k: self.method.bonus.adapt(b, e, key=k))
         return Agent(policies, models(agents.bonus, experience.episodes, keys))
 

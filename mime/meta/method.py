@@ -74,7 +74,9 @@ def method_of(experiment: Experiment, environment: Environment, num_tasks: int) 
     return Method(
         reward=reward,
         gae=gae,
-        inner_step=InnerStep(rates(experiment.fast_lr, experiment.latent_rate), experiment.first_order),
+        inner_step=InnerStep(
+            rates(experiment.fast_lr, experiment.latent_rate), experiment.first_order, experiment.fast_lr_decay
+        ),
         num_steps=experiment.num_steps,
         terms=terms,
         outer_step=_outer_step(experiment),

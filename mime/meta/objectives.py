@@ -150,10 +150,12 @@ class Objective:
 
         def of_a_task(shared: Shared, trial: Trial, inner_advantages: Sequence[Steps], seen: Trial) -> Outcome:
             policy, before = shared.policy, []
-            for experience, advantages, seen_before in zip(trial.inner, inner_advantages, seen.inner):
+            for earlier, (experience, advantages, seen_before) in enumerate(
+                zip(trial.inner, inner_advantages, seen.inner)
+            ):
                 if credits_before:
                     before.append(distributions(policy, seen_before.episodes))
-                policy = self.inner_step(shared, policy, experience.episodes, advantages)
+                policy = self.inner_step(shared, policy, experience.episodes, advantages, earlier)
             return Outcome(after=distributions(policy, seen.after.episodes), before=tuple(before))
 
         # The mixture has no tasks axis to map over, and is not needed.

@@ -9,6 +9,8 @@ from mime.meta.method import method_of
 class Spaces(TaskEnvironment):
     """An environment of which nothing is known but its spaces."""
 
+    horizon = 50
+
     def __init__(self, observation_space, action_space, varying=None, places=None):
         self.observation_space, self.action_space = observation_space, action_space
         self.varying, self.places = varying, places

@@ -1,5 +1,6 @@
 """Reward proximity against brute force, and what it must not depend on."""
 
+import gymnasium
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,24 +8,35 @@ import pytest
 
 from mime.configuration.gradients import Experiment
 from mime.envs.pendulum import Pendulum
+from mime.exploration.linear_gain import LinearInformationGain
 from mime.exploration.reward_proximity import RewardProximity
 from mime.sampling.episodes import Episodes
 from tests.exploration.making import make_bonus
 
 KEY = jax.random.key(0)
+ACTIONS = gymnasium.spaces.Box(-1, 1, (1,), np.float32)
 RNG = np.random.default_rng(0)
 POSITIONS = RNG.normal(size=(6, 40, 2)) * [1, 30] + 5
 FEW = np.zeros((6, 40))
 FEW[1, 12], FEW[1, 13], FEW[4, 30] = 1, 3, 0.5
 
 
-def proximity(positions, rewards, *, valid=None, places=None):
-    """The bonus of trajectories that arrive at `positions` [trajectories steps coordinates]."""
+def episodes_at(positions, rewards, valid=None):
+    """Trajectories that arrive at `positions` [trajectories steps coordinates]."""
     positions, rewards = jnp.asarray(positions, jnp.float32), jnp.asarray(rewards, jnp.float32)
     valid = jnp.ones(rewards.shape, bool) if valid is None else jnp.asarray(valid)
     before = jnp.zeros_like(positions)
-    episodes = Episodes(before, before, rewards, positions, jnp.zeros(rewards.shape, bool), valid)
-    return np.asarray(RewardProximity(places).rewards((), episodes, key=KEY))
+    return Episodes(before, before, rewards, positions, jnp.zeros(rewards.shape, bool), valid)
+
+
+def gain_of(size, places=None):
+    return LinearInformationGain(size, ACTIONS, inputs="arrival", varying=places)
+
+
+def proximity(positions, rewards, *, valid=None, places=None):
+    """The bonus of such trajectories."""
+    bonus = RewardProximity(gain_of(np.shape(positions)[-1] if places is None else len(places), places), places)
+    return np.asarray(bonus.rewards(bonus.init(key=KEY), episodes_at(positions, rewards, valid), key=KEY))
 
 
 def test_distance_to_the_nearest_rewarded_place_by_brute_force():
@@ -36,9 +48,12 @@ def test_distance_to_the_nearest_rewarded_place_by_brute_force():
     np.testing.assert_allclose(proximity(POSITIONS, FEW).ravel(), -np.array(nearest), atol=2e-5)
 
 
-def test_nothing_found_nothing_rewarded():
-    assert not proximity(POSITIONS, np.zeros((6, 40))).any()
-    assert not proximity(POSITIONS, np.full((6, 40), -0.3)).any()
+@pytest.mark.parametrize("reward", [0.0, -0.3])
+def test_as_long_as_nothing_is_found_it_is_the_information_gain(reward):
+    ours, gain = proximity(POSITIONS, np.full((6, 40), reward)), gain_of(2)
+    theirs = gain.rewards(gain.init(key=KEY), episodes_at(POSITIONS, np.zeros((6, 40))), key=KEY)
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert ours.min() > 0
 
 
 def test_a_rewarded_place_is_where_it_is_greatest():
@@ -76,7 +91,9 @@ def test_steps_after_an_end_count_nowhere():
 def test_rewards_after_an_end_are_not_found():
     valid = np.ones((6, 40), bool)
     valid[1, 12:] = valid[4, 25:] = False
-    assert not proximity(POSITIONS, FEW, valid=valid).any()
+    unrewarded = proximity(POSITIONS, np.zeros((6, 40)), valid=valid)
+    np.testing.assert_array_equal(proximity(POSITIONS, FEW, valid=valid), unrewarded)
+    assert not unrewarded[~valid].any()
 
 
 def test_a_pendulum_is_near_upright_whatever_its_speed():
