@@ -6,7 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from mime.envs.task_environment import count_tasks
 from mime.exploration.bonus import Bonus
@@ -101,7 +101,12 @@ class Learner:
 
     @partial(jax.jit, static_argnums=0)
     def adapt(
-        self, agents: Agent, experience: Experience, state: LearnerState, key: PRNGKeyArray, earlier: int = 0
+        self,
+        agents: Agent,
+        experience: Experience,
+        state: LearnerState,
+        key: PRNGKeyArray,
+        earlier: Int[Array, ""] | int = 0,
     ) -> Agent:
         """Each task's agent after one inner step on its experience, after so many earlier steps."""
         advantages = self.method.advantages(experience, self.mixture(state))

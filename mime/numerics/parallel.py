@@ -63,7 +63,8 @@ def one_copy(tree: Any) -> Any:
 
     def one(leaf: Any) -> Any:
         several = isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and leaf.is_fully_replicated
-        return np.asarray(leaf.addressable_data(0)) if several and len(leaf.sharding.device_set) > 1 else leaf
+        # By way of NumPy: an array that is bound to one device fits into no program of several.
+        return jnp.asarray(np.asarray(leaf)) if several and len(leaf.sharding.device_set) > 1 else leaf
 
     return jax.tree.map(one, tree)
 

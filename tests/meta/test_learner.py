@@ -14,6 +14,7 @@ from jaxtyping import Array
 from mime.configuration.gradients import Experiment
 from mime.envs.task_environment import TaskEnvironment
 from mime.exploration.bonus import Bonus, NoBonus
+from mime.meta.adaptation import distributions
 from mime.meta.eta import MetaGradient, clipped, logit_of, rewards_of
 from mime.meta.learner import Learner
 from mime.meta.method import method_of
@@ -563,3 +564,19 @@ def test_the_warm_up_is_one_iteration_longer_than_pre_epochs(pre_epochs, in_use)
     learner, state = make(use_vime=True, pre_epochs=pre_epochs)
     mixtures = [learner.mixture(dataclasses.replace(state, iteration=jnp.asarray(number))) for number in range(3)]
     assert [bool(mixture.in_use) for mixture in mixtures] == in_use
+
+
+def test_with_decay_the_nth_inner_step_has_an_nth_of_the_rates():
+    """Where it collects, and where the outer objective repeats it: both end at the same policies."""
+    learner, state = make(num_steps=3, fast_lr=0.3, fast_lr_decay=True)
+    trial = learner.adapt_and_evaluate(state, TASKS, KEY, num_steps=3)
+    agents, _ = learner.adapt_to(state, TASKS, KEY, num_steps=3)
+    expected = repeated(Agent(state.policy, state.bonus), 2)
+    for number, experience in enumerate(trial.inner):
+        shorter, _ = make(num_steps=3, fast_lr=0.3 / (number + 1))
+        expected = shorter.adapt(expected, experience, state, KEY)
+    for ours, theirs in zip(jax.tree.leaves(agents.policy), jax.tree.leaves(expected.policy)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    after = learner.method.objective_of(trial).outputs(state.shared).after
+    own = jax.vmap(distributions)(agents.policy, trial.after.episodes)
+    np.testing.assert_allclose(after.mean, own.mean, rtol=1e-4, atol=1e-5)
