@@ -29,8 +29,7 @@ class Render:
 def run(arguments: Sequence[str]) -> int:
     """Film a run; returns the exit status."""
     command = parse_options(Render, arguments, name="render")
-    if command.num_steps is not None:
-        require("num_steps", command.num_steps, at_least=1)
+    require("num_steps", command.num_steps, at_least=1)
     require("seed", command.seed, at_least=0)
     prepare_jax()
     from mime.runs.pretrained import run_folder

@@ -16,7 +16,7 @@ from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus
 from mime.exploration.fourier import FourierFeatures
 from mime.exploration.regression import Steps, chain_rule_gains, leave_one_out_gains
-from mime.exploration.spaces import action_numbers, action_size, dimensions
+from mime.exploration.spaces import action_numbers, action_size, count_of, dimensions, places_of
 from mime.numerics.statistics import standardise
 from mime.sampling.episodes import Episodes
 
@@ -91,9 +91,9 @@ class LinearInformationGain(Bonus):
             raise ValueError(
                 f"dyn-thinning: {experiment.dyn_thinning} is more than the {environment.horizon} steps of an episode"
             )
-        dimensions = environment.varying if environment.places is None else environment.places
+        places = places_of(environment)
         return cls(
-            observation_size=environment.observation_space.shape[0] if dimensions is None else len(dimensions),
+            observation_size=count_of(environment, places),
             action_space=environment.action_space,
             inputs=experiment.dyn_inputs,
             form=experiment.dyn_gain,
@@ -101,7 +101,7 @@ class LinearInformationGain(Bonus):
             length_scale=experiment.dyn_length_scale,
             noise_variance=experiment.dyn_noise_variance,
             thinning=experiment.dyn_thinning,
-            varying=dimensions,
+            varying=places,
         )
 
     def init(self, *, key: PRNGKeyArray) -> FourierFeatures:

@@ -14,7 +14,7 @@ from mime.exploration.bonus import Bonus
 from mime.exploration.fourier import FourierFeatures
 from mime.exploration.linear_gain import LinearInformationGain
 from mime.exploration.neighbours import distances, drawn, units
-from mime.exploration.spaces import dimensions
+from mime.exploration.spaces import count_of, dimensions, places_of
 from mime.numerics.statistics import above_least
 from mime.sampling.episodes import Episodes
 
@@ -48,12 +48,15 @@ class RewardProximity(Bonus):
     @classmethod
     def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "RewardProximity":
         """Of the environment's places; where it names none, of all that varies."""
-        places = environment.varying if environment.places is None else environment.places
-        size = environment.observation_space.shape[0] if places is None else len(places)
+        places = places_of(environment)
         # About a hundred steps of a trajectory are enough to say where it has been.
         thinning = max(1, environment.horizon // 100)
         gain = LinearInformationGain(
-            size, environment.action_space, inputs="arrival", thinning=thinning, varying=places
+            count_of(environment, places),
+            environment.action_space,
+            inputs="arrival",
+            thinning=thinning,
+            varying=places,
         )
         return cls(gain, places)
 

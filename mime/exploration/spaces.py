@@ -53,7 +53,17 @@ class Statistics(eqx.Module):
 
 def modelled_size(environment: Environment) -> int:
     """Numbers in an observation that vary, and so are worth modelling."""
-    return environment.observation_space.shape[0] if environment.varying is None else len(environment.varying)
+    return count_of(environment, environment.varying)
+
+
+def places_of(environment: Environment) -> Sequence[int] | None:
+    """The observation's dimensions that say where one is: those that are named, or else all that vary; None for all."""
+    return environment.varying if environment.places is None else environment.places
+
+
+def count_of(environment: Environment, dimensions: Sequence[int] | None) -> int:
+    """How many numbers of an observation those dimensions are; None for all."""
+    return environment.observation_space.shape[0] if dimensions is None else len(dimensions)
 
 
 def action_size(space: gymnasium.Space) -> int:

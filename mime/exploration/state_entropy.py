@@ -10,7 +10,7 @@ from mime.configuration.gradients import Experiment
 from mime.envs.environment import Environment
 from mime.exploration.bonus import Bonus
 from mime.exploration.neighbours import distances, drawn, units
-from mime.exploration.spaces import dimensions
+from mime.exploration.spaces import dimensions, places_of
 from mime.sampling.episodes import Episodes
 
 
@@ -39,7 +39,7 @@ class StateEntropy(Bonus):
     @classmethod
     def configured(cls, experiment: Experiment, environment: Environment, num_tasks: int) -> "StateEntropy":
         """Of the environment's places; where it names none, of all that varies."""
-        return cls(environment.varying if environment.places is None else environment.places)
+        return cls(places_of(environment))
 
     def rewards(self, state: tuple[()], episodes: Episodes, *, key: PRNGKeyArray) -> Float[Array, "trajectories steps"]:
         """Each step's distance, where it arrives, to the 3rd nearest sample."""
